@@ -1,0 +1,1 @@
+"""The method: arrays in, events out. Knows no files, no folders, no daemon."""

@@ -1,0 +1,67 @@
+"""What the engine says while it paints: frozen events, in the order in which they happen.
+
+This module needs no torch, so that whoever only reads events stays light.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+__all__ = ["Checkpoint", "Event", "Finished", "Losses", "Snapshot", "Step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """The losses of one step, each multiplied by its weight, so that ``total = style + content + tv``."""
+
+    total: float
+    style: float
+    content: float
+    tv: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Step ``number`` (counted from 1) has been taken; ``losses`` were measured before it moved the image."""
+
+    number: int
+    losses: Losses
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The painting after step ``number``: uint8, shape (H, W, 3), sRGB."""
+
+    number: int
+    image: "NDArray[np.uint8]"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """All that is needed to go on after step ``number``: named tensors on the CPU.
+
+    Give it to ``paint(..., resume=checkpoint)`` with the same content, style, recipe and network.
+    """
+
+    number: int
+    state: "dict[str, torch.Tensor]"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The painting: ``image`` is uint8, shape (H, W, 3), sRGB; ``curve`` holds the losses of every step.
+
+    ``reason`` says why it ended: ``"all steps taken"``.
+    """
+
+    image: "NDArray[np.uint8]"
+    curve: tuple[Losses, ...]
+    reason: str
+
+
+Event = Step | Snapshot | Checkpoint | Finished
+"""Anything that ``paint`` yields."""

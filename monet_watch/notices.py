@@ -1,0 +1,40 @@
+"""What the daemon tells whoever listens (console, journal): one frozen record per event, in plain words."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = ["Level", "Listener", "Notice"]
+
+
+class Level(StrEnum):
+    """How much a notice matters."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something happened. ``event`` is a stable name for programs, ``text`` a sentence for people.
+
+    ``photo`` is the photo's path relative to the inbox (may be empty). ``details`` holds plain values (str, int,
+    float, bool, None) for JSON lines. Neither text nor photo is safe to print as it is: file names come from
+    strangers, and whoever prints them escapes control characters and markup.
+
+    Events: ``started``, ``scanned``, ``waiting``, ``queued``, ``painting``, ``step``, ``snapshot``, ``done``, ``copied``,
+    ``known``, ``removed``, ``problem``, ``settings-broken``, ``settings-mended``, ``worker-ready``, ``worker-died``,
+    ``stopping``, ``stopped``.
+    """
+
+    event: str
+    text: str
+    photo: str = ""
+    level: Level = Level.INFO
+    details: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
+Listener = Callable[[Notice], None]
+"""Whoever is told. A listener must not raise and must not block."""

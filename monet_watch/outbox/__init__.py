@@ -1,0 +1,1 @@
+"""Everything that is written for people to find: paintings, plots, records, problems."""

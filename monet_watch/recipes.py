@@ -1,0 +1,75 @@
+"""The named recipes: every number of the method, as frozen records.
+
+The method is Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016).
+A recipe is plain data: it can be pickled, hashed, compared, and written into a painting's record.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+__all__ = ["CLASSIC", "LAYERS", "RECIPES", "Layer", "Recipe"]
+
+LAYERS: tuple[str, ...] = tuple(
+    f"conv{block}_{number}" for block, count in enumerate((2, 2, 4, 4, 1), start=1) for number in range(1, count + 1)
+)
+"""The convolutions of VGG-19 up to conv5_1, from the picture inwards."""
+
+Layer = Literal[
+    "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4",
+    "conv4_1", "conv4_2", "conv4_3", "conv4_4", "conv5_1",
+]  # fmt: skip
+
+
+def _distinct_in_depth_order(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    if len(set(layers)) != len(layers):
+        raise ValueError("a layer is named twice; name each layer once")
+    return tuple(sorted(layers, key=LAYERS.index))
+
+
+Layers = Annotated[tuple[Layer, ...], Field(min_length=1), AfterValidator(_distinct_in_depth_order)]
+
+
+class Recipe(BaseModel):
+    """Every number of one way to paint. Frozen; equal recipes paint equal pictures from equal inputs.
+
+    Raises pydantic.ValidationError on a value out of bounds or an unknown name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    recipe: str = Field("classic", description="name of the recipe that the other values started from")
+    image_size: int = Field(512, ge=32, le=16384, description="short side of the painting, in pixels")
+    enlarge: bool = Field(False, description="enlarge a photo whose short side is below image_size")
+    style_layers: Layers = Field(
+        ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"),
+        description="layers whose Gram matrices hold the textures and colours",
+    )
+    content_layers: Layers = Field(("conv4_2",), description="layers whose activations hold the structure")
+    style_weight: float = Field(1e6, ge=0, le=1e15, description="weight of the style loss in the sum")
+    content_weight: float = Field(1.0, ge=0, le=1e15, description="weight of the content loss in the sum")
+    tv_weight: float = Field(1e-6, ge=0, le=1e15, description="weight of the total variation in the sum")
+    steps: int = Field(400, ge=1, le=100_000, description="evaluations of the loss and its gradient")
+    lr: float = Field(0.03, gt=0, le=10, description="learning rate of L-BFGS")
+    history_size: int = Field(100, ge=1, le=1000, description="pairs of vectors that L-BFGS remembers")
+    save_every: int = Field(50, ge=1, le=100_000, description="steps between progress pictures")
+    style_scale: float = Field(
+        1.0, ge=0.05, le=8, description="short side of the style picture, as a multiple of image_size"
+    )
+    initial_image: Literal["photo", "noise"] = Field("photo", description="what the painting starts from")
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="seed of everything random")
+
+    def with_changes(self, changes: Mapping[str, object]) -> "Recipe":
+        """Return a validated copy with ``changes`` applied (field name to value).
+
+        Raises pydantic.ValidationError on an unknown field or a value out of bounds.
+        """
+        return Recipe.model_validate({**self.model_dump(), **changes})
+
+
+CLASSIC = Recipe(recipe="classic")
+"""The method as its authors' report describes it: L-BFGS on the pixels with a small learning rate."""
+
+RECIPES: Mapping[str, Recipe] = {"classic": CLASSIC}
+"""Every named recipe."""

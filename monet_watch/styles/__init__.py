@@ -1,0 +1,1 @@
+"""The style library: bundled pictures, and where a named style lies."""

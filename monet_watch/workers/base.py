@@ -1,0 +1,186 @@
+"""The protocol between the daemon and whatever place a painting is made in.
+
+The daemon offers a `PaintJob` (bytes and frozen records) and receives a stream of events (frozen records and
+encoded files). Pictures cross as encoded bytes, not as arrays: the daemon writes them as they are and needs
+neither an image codec nor numpy, and its loop never waits for a PNG to be compressed.
+
+Order of events for one job: ``JobStarted``, then ``JobStep``, ``JobSnapshot`` and ``JobCheckpoint`` in the order of
+their numbers, then exactly one of ``JobFinished``, ``JobFailed`` and ``JobStopped``; or ``WorkerDied`` at any point.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from monet_watch.engine.events import Losses
+from monet_watch.recipes import Recipe
+
+__all__ = [
+    "JobCheckpoint",
+    "JobFailed",
+    "JobFinished",
+    "JobSnapshot",
+    "JobStarted",
+    "JobStep",
+    "JobStopped",
+    "PaintJob",
+    "PictureFile",
+    "WeightsFile",
+    "Worker",
+    "WorkerDied",
+    "WorkerEvent",
+    "WorkerReady",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A picture as it lies in a file: ``name`` for messages, ``data`` the file's bytes."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """Network weights in a file: ``source`` is ``oxford``, ``torchvision`` or a path; the file's hash is ``sha256``."""
+
+    source: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaintJob:
+    """One painting to make. ``resume`` is the data of the last `JobCheckpoint`, if there was one."""
+
+    job_id: int
+    identity: str
+    photo: PictureFile
+    styles: tuple[PictureFile, ...]
+    recipe: Recipe
+    resume: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReady:
+    """The network is loaded. ``versions`` maps software names to versions; ``device`` is e.g. ``cuda:0``."""
+
+    device: str
+    device_name: str
+    precision: str
+    threads: int
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class JobStarted:
+    """The photo is decoded; the painting will be ``width`` x ``height`` pixels. ``first_step`` is 1 unless resumed."""
+
+    job_id: int
+    width: int
+    height: int
+    first_step: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobStep:
+    """Step ``number`` was taken in ``seconds``."""
+
+    job_id: int
+    number: int
+    losses: Losses
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobSnapshot:
+    """The painting after step ``number``, as a PNG file."""
+
+    job_id: int
+    number: int
+    png: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JobCheckpoint:
+    """What `PaintJob.resume` needs to go on after step ``number``."""
+
+    job_id: int
+    number: int
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JobFinished:
+    """The painting as a PNG file, its loss plot as a PNG file, and what is known about how it was made.
+
+    ``delivered`` are the losses of the painting as it lies in the PNG, 8-bit and in range, in fp32.
+    """
+
+    job_id: int
+    png: bytes = field(repr=False)
+    loss_plot: bytes = field(repr=False)
+    width: int
+    height: int
+    curve: tuple[Losses, ...] = field(repr=False)
+    delivered: Losses
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """The job cannot be done. ``kind`` is the name of the error's class; ``message`` and ``remedy`` are for people."""
+
+    job_id: int
+    kind: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobStopped:
+    """The job was cancelled; a `JobCheckpoint` came before this if any step had been taken."""
+
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """The worker is gone: ``reason`` says how, as far as is known. Nothing more comes from it."""
+
+    reason: str
+
+
+WorkerEvent = (
+    WorkerReady | JobStarted | JobStep | JobSnapshot | JobCheckpoint | JobFinished | JobFailed | JobStopped | WorkerDied
+)
+
+
+class Worker(Protocol):
+    """A place where one painting at a time is made. Events go to the callback given when it was made.
+
+    The callback may be called from any thread; it must only post.
+    """
+
+    @property
+    def name(self) -> str:
+        """A short name for people, such as ``cpu`` or ``cuda:1``."""
+
+    def start(self) -> None:
+        """Begin to load the network. `WorkerReady`, or `WorkerDied`, follows."""
+
+    def offer(self, job: PaintJob) -> None:
+        """Begin ``job``. Only after `WorkerReady`, and only while no other job is under way."""
+
+    def cancel(self) -> None:
+        """Stop the job under way after the present step: `JobCheckpoint`, then `JobStopped`, follow."""
+
+    def stop(self, timeout_seconds: float) -> None:
+        """End the worker; kill it if it has not ended after ``timeout_seconds``. No event follows."""
+
+
+Post = Callable[[WorkerEvent], None]
+"""Where a worker's events go."""
