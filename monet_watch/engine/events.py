@@ -55,11 +55,13 @@ class Checkpoint:
 class Finished:
     """The painting: ``image`` is uint8, shape (H, W, 3), sRGB; ``curve`` holds the losses of every step.
 
+    ``delivered`` are the losses of ``image`` itself, 8-bit and in range: what the viewer gets.
     ``reason`` says why it ended: ``"all steps taken"``.
     """
 
     image: "NDArray[np.uint8]"
     curve: tuple[Losses, ...]
+    delivered: Losses
     reason: str
 
 
