@@ -1,0 +1,111 @@
+"""What is to be done with the photos of a folder: settings, styles and weights, with everything's hash."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from monet_watch.recipes import Recipe
+from monet_watch.settings import FolderSettings, ResolvedSettings, settings_key
+from monet_watch.styles.library import StyleSource, read_style
+from monet_watch.workers.base import WeightsFile
+
+__all__ = ["Plan", "PlannedStyle", "Planner", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStyle:
+    """A style picture, and the SHA-256 (hex) that it had when the plan was made."""
+
+    source: StyleSource
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything but the photo. ``origins`` says for each setting where it came from, in words."""
+
+    settings_key: str
+    recipe: Recipe
+    styles: tuple[PlannedStyle, ...]
+    origins: Mapping[str, str]
+    weights_source: str
+    weights_sha256: str
+
+    def to_json(self) -> str:
+        """Return the plan as ASCII text; file names that are no UTF-8 survive as escapes."""
+        return json.dumps(
+            {
+                "settings_key": self.settings_key,
+                "recipe": self.recipe.model_dump(mode="json"),
+                "styles": [
+                    [style.source.name, str(style.source.path), str(style.source.root or ""), style.sha256]
+                    for style in self.styles
+                ],
+                "origins": dict(self.origins),
+                "weights": [self.weights_source, self.weights_sha256],
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """Read what `to_json` wrote."""
+        data = json.loads(text)
+        styles = tuple(
+            PlannedStyle(StyleSource(name, Path(path), Path(root) if root else None), sha256)
+            for name, path, root, sha256 in data["styles"]
+        )
+        recipe = Recipe.model_validate(data["recipe"])
+        return cls(data["settings_key"], recipe, styles, data["origins"], *data["weights"])
+
+
+def make_plan(resolved: ResolvedSettings, weights: WeightsFile) -> Plan:
+    """Read the styles of ``resolved`` and return the plan. Raises SettingsError if one cannot be read."""
+    styles = tuple(PlannedStyle(source, _digest(source)) for source in resolved.styles)
+    key = settings_key(resolved, [style.sha256 for style in styles], weights.sha256)
+    origins = {name: str(origin) for name, origin in resolved.origins.items()}
+    return Plan(key, resolved.recipe, styles, origins, weights.source, weights.sha256)
+
+
+def _digest(source: StyleSource) -> str:
+    return hashlib.sha256(read_style(source)).hexdigest()
+
+
+class Planner:
+    """The plan of each folder of an inbox, made once until `refresh`."""
+
+    def __init__(self, settings: FolderSettings, weights: WeightsFile) -> None:
+        self._settings = settings
+        self._weights = weights
+        self._plans: dict[PurePosixPath, tuple[ResolvedSettings, tuple[object, ...], Plan]] = {}
+        self._fresh: set[PurePosixPath] = set()
+
+    def plan(self, folder: PurePosixPath) -> Plan:
+        """Return the plan of ``folder``, relative to the inbox. Raises SettingsError."""
+        if folder not in self._fresh:
+            self._renew(folder)
+        return self._plans[folder][2]
+
+    def refresh(self) -> None:
+        """Look at the folders' settings again, each when it is next asked for."""
+        self._settings.refresh()
+        self._fresh.clear()
+
+    def _renew(self, folder: PurePosixPath) -> None:
+        """Make the plan again, unless the settings and the style files are what they were."""
+        resolved = self._settings.resolve(folder)
+        marks = tuple(_mark(source.path) for source in resolved.styles)
+        if self._plans.get(folder, (None, None))[:2] != (resolved, marks):
+            self._plans[folder] = (resolved, marks, make_plan(resolved, self._weights))
+        self._fresh.add(folder)
+
+
+def _mark(path: Path) -> object:
+    """What changes when a file is replaced or written."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return None
+    return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
