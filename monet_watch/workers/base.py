@@ -17,6 +17,7 @@ from monet_watch.engine.events import Losses
 from monet_watch.recipes import Recipe
 
 __all__ = [
+    "Cancel",
     "JobCheckpoint",
     "JobFailed",
     "JobFinished",
@@ -26,6 +27,8 @@ __all__ = [
     "JobStopped",
     "PaintJob",
     "PictureFile",
+    "Post",
+    "Stop",
     "WeightsFile",
     "Worker",
     "WorkerDied",
@@ -53,14 +56,28 @@ class WeightsFile:
 
 @dataclass(frozen=True, slots=True)
 class PaintJob:
-    """One painting to make. ``resume`` is the data of the last `JobCheckpoint`, if there was one."""
+    """One painting to make. ``resume`` is the data of the last `JobCheckpoint`, if there was one.
+
+    Pictures of more than ``limit_pixels`` pixels are refused before they are decoded.
+    """
 
     job_id: int
     identity: str
     photo: PictureFile
     styles: tuple[PictureFile, ...]
     recipe: Recipe
+    limit_pixels: int
     resume: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """To a worker: stop the job under way after the present step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """To a worker: stop the job under way, then end."""
 
 
 @dataclass(frozen=True, slots=True)

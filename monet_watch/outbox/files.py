@@ -1,0 +1,189 @@
+"""Files that appear whole: written under a temporary name in the same folder, flushed to disk, renamed.
+
+Nothing here overwrites what it did not write: a painting gets a folder of its own, claimed by making it.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from monet_watch.errors import OutboxError
+
+__all__ = ["RECORD_NAME", "Outbox", "painting_name", "progress_name", "remove_temporaries", "write_whole"]
+
+RECORD_NAME = "painting.json"
+"""The record of a painting: written last, so that a folder that holds it holds everything."""
+
+LONGEST_NAME_BYTES = 255
+"""What file systems allow a name to have."""
+
+_TEMPORARY_PREFIX = ".monet-watch-"
+_TEMPORARY_SUFFIX = ".tmp"
+_PROBLEM_SUFFIX = ".problem.txt"
+_RESERVED_FOLDERS = frozenset({"index.html"})
+_RESERVED_STEMS = re.compile(r"loss|progress_\d+", re.IGNORECASE)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that the file is seen whole or not at all, and is on disk on return.
+
+    Raises OutboxError, with the operating system's reason, and leaves nothing half-written.
+    """
+    temporary = path.with_name(f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}{_TEMPORARY_SUFFIX}")
+    try:
+        _write_durably(temporary, data)
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise OutboxError(f"{path} cannot be written: {error.strerror or error}.", _remedy(error)) from error
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the folder's entries to disk, where the system knows such a thing."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remedy(error: OSError) -> str:
+    return f"Check the free space and the permissions of the outbox ({error.__class__.__name__})."
+
+
+def remove_temporaries(root: Path) -> int:
+    """Remove what an interrupted write left below ``root``; return how many files there were."""
+    removed = 0
+    for folder, _, names in os.walk(root):
+        for name in names:
+            if name.startswith(_TEMPORARY_PREFIX) and name.endswith(_TEMPORARY_SUFFIX):
+                with contextlib.suppress(OSError):
+                    Path(folder, name).unlink()
+                    removed += 1
+    return removed
+
+
+def progress_name(number: int) -> str:
+    """Return the file name of the stage after step ``number``: ``progress_0050.png``."""
+    return f"progress_{number:04d}.png"
+
+
+def painting_name(photo_name: str) -> str:
+    """Return the painting's file name: the photo's, as PNG, unless a stage or the plot bears that name."""
+    stem = _in_utf8(PurePosixPath(photo_name)).stem
+    name = f"{stem}.painting.png" if _RESERVED_STEMS.fullmatch(stem) else f"{stem}.png"
+    return name if _fits(name) else f"{_shortened(stem, '.png')}.png"
+
+
+def _in_utf8(photo: PurePosixPath) -> PurePosixPath:
+    """Return the path with U+FFFD for bytes that are no UTF-8: names in the outbox can be shown and shared."""
+    return PurePosixPath(os.fsencode(str(photo)).decode("utf-8", "replace"))
+
+
+def _fits(name: str) -> bool:
+    return len(os.fsencode(name)) <= LONGEST_NAME_BYTES
+
+
+def _shortened(name: str, suffix: str) -> str:
+    """Cut ``name`` so that it and ``suffix`` fit, with a piece of its hash so that two long names stay two."""
+    mark = "~" + hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+    room = LONGEST_NAME_BYTES - len(os.fsencode(suffix)) - len(mark)
+    return os.fsencode(name)[:room].decode("utf-8", "ignore") + mark
+
+
+class Outbox:
+    """The folder where paintings appear. Folders in its methods are relative to ``root``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def choose_folder(
+        self, photo: PurePosixPath, identity: str, is_taken: Callable[[PurePosixPath], bool]
+    ) -> PurePosixPath:
+        """Return a folder for the painting of ``photo`` that nobody has: named after it, or with a suffix.
+
+        ``is_taken`` says whether another painting was promised a folder that may not be there yet.
+        """
+        for folder in self._candidates(photo, identity):
+            if not os.path.lexists(self.root / folder) and not is_taken(folder):
+                return folder
+        raise OutboxError(f"There is no free name for a painting of {photo} in {self.root}.")
+
+    def _candidates(self, photo: PurePosixPath, identity: str) -> Iterator[PurePosixPath]:
+        photo = _in_utf8(photo)
+        stem = photo.stem.rstrip(". ") or "photo"
+        if stem.lower() not in _RESERVED_FOLDERS and _fits(stem):
+            yield photo.with_name(stem)
+        for length in range(6, len(identity) + 1):
+            suffix = f"-{identity[:length]}"
+            name = stem + suffix
+            yield photo.with_name(name if _fits(name) else _shortened(stem, suffix) + suffix)
+
+    def make_folder(self, folder: PurePosixPath) -> Path:
+        """Make ``folder`` if it is not there and return where it lies. Raises OutboxError."""
+        path = self.root / folder
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise OutboxError(f"{path} cannot be made: {error.strerror or error}.", _remedy(error)) from error
+        return path
+
+    def write(self, folder: PurePosixPath, name: str, data: bytes) -> None:
+        """Write a file of a painting. Raises OutboxError."""
+        write_whole(self.make_folder(folder) / name, data)
+
+    def read(self, folder: PurePosixPath, name: str) -> bytes:
+        """Return a file of a painting. Raises OutboxError if it is gone."""
+        try:
+            return (self.root / folder / name).read_bytes()
+        except OSError as error:
+            raise OutboxError(f"{self.root / folder / name} cannot be read: {error.strerror or error}.") from error
+
+    def stages(self, folder: PurePosixPath) -> list[str]:
+        """Return the names of the progress pictures in ``folder``, in order of their steps."""
+        names = (path.name for path in (self.root / folder).glob("progress_*.png"))
+        return sorted(names, key=lambda name: (len(name), name))
+
+    def records(self) -> Iterator[Path]:
+        """Yield the path of every painting's record."""
+        for folder, _, names in os.walk(self.root):
+            if RECORD_NAME in names:
+                yield Path(folder, RECORD_NAME)
+
+    def tell_problem(self, path: PurePosixPath, headline: str, reason: str, remedy: str) -> None:
+        """Say beside where the painting would be what is wrong with ``path`` (in the inbox), and what to do."""
+        text = f"{headline}\n\nFile:       {path}\nWhy:        {reason}\nWhat to do: {remedy}\n"
+        target = self._problem(path)
+        self.make_folder(_in_utf8(path).parent)
+        write_whole(target, text.encode("utf-8", "backslashreplace"))
+
+    def clear_problem(self, path: PurePosixPath) -> None:
+        """Remove what `tell_problem` wrote, if it is there. Raises OutboxError."""
+        target = self._problem(path)
+        try:
+            target.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutboxError(f"{target} cannot be removed: {error.strerror or error}.", _remedy(error)) from error
+
+    def _problem(self, path: PurePosixPath) -> Path:
+        path = _in_utf8(path)
+        name = path.name + _PROBLEM_SUFFIX
+        if not _fits(name):
+            name = _shortened(path.name, _PROBLEM_SUFFIX) + _PROBLEM_SUFFIX
+        return self.root / path.parent / name

@@ -1,0 +1,161 @@
+"""``painting.json``: everything that is needed to know a painting again, and to paint it again."""
+
+import base64
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from monet_watch.engine.events import Losses
+from monet_watch.errors import OutboxError
+from monet_watch.recipes import Recipe
+
+__all__ = [
+    "Curve",
+    "LossValues",
+    "MachineFacts",
+    "PaintingRecord",
+    "PhotoFacts",
+    "StyleFacts",
+    "Times",
+    "WeightsFacts",
+    "iso_time",
+]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PhotoFacts(_Record):
+    """The photo: its path in the inbox, SHA-256 and size. ``path_base64`` holds a path that is not UTF-8."""
+
+    path: str
+    path_base64: str | None = None
+    sha256: str
+    size_bytes: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: PurePosixPath, sha256: str, size_bytes: int, mtime_ns: int) -> Self:
+        """Make a record of the photo at ``path``, whatever bytes its name has."""
+        raw = os.fsencode(str(path))
+        text = raw.decode("utf-8", "backslashreplace")
+        encoded = None if text.encode() == raw else base64.b64encode(raw).decode()
+        return cls(path=text, path_base64=encoded, sha256=sha256, size_bytes=size_bytes, mtime_ns=mtime_ns)
+
+    def real_path(self) -> PurePosixPath:
+        """Return the path as the file system has it."""
+        raw = base64.b64decode(self.path_base64) if self.path_base64 is not None else self.path.encode()
+        return PurePosixPath(os.fsdecode(raw))
+
+
+class StyleFacts(_Record):
+    """A style picture."""
+
+    name: str
+    sha256: str
+
+
+class WeightsFacts(_Record):
+    """The network's weights: where they came from, and the file's SHA-256."""
+
+    source: str
+    sha256: str
+
+
+class MachineFacts(_Record):
+    """What painted it. The same record gives the same picture on the same machine."""
+
+    device: str
+    device_name: str
+    precision: str
+    threads: int
+    versions: dict[str, str]
+
+
+class Times(_Record):
+    """When it was painted (ISO 8601, UTC), in how many attempts, and how long the last attempt took."""
+
+    queued: str
+    started: str
+    finished: str
+    seconds: float
+    attempts: int
+
+
+class LossValues(_Record):
+    """Losses, each times its weight: total = style + content + tv."""
+
+    total: float
+    style: float
+    content: float
+    tv: float
+
+    @classmethod
+    def of(cls, losses: Losses) -> Self:
+        """Make a record of ``losses``."""
+        return cls(total=losses.total, style=losses.style, content=losses.content, tv=losses.tv)
+
+
+class Curve(_Record):
+    """The losses of every step, in columns; the first value belongs to step 1."""
+
+    total: list[float]
+    style: list[float]
+    content: list[float]
+    tv: list[float]
+
+    @classmethod
+    def of(cls, curve: Sequence[Losses]) -> Self:
+        """Make a record of ``curve``."""
+        return cls(
+            total=[losses.total for losses in curve],
+            style=[losses.style for losses in curve],
+            content=[losses.content for losses in curve],
+            tv=[losses.tv for losses in curve],
+        )
+
+
+class PaintingRecord(_Record):
+    """The record of one painting. ``origins`` says for each setting which file and line it came from."""
+
+    format: Literal[1] = 1
+    identity: str
+    settings_key: str
+    photo: PhotoFacts
+    painting: str = Field(description="file name of the painting, beside this record")
+    width: int
+    height: int
+    styles: tuple[StyleFacts, ...]
+    recipe: Recipe
+    origins: dict[str, str]
+    weights: WeightsFacts
+    machine: MachineFacts
+    times: Times
+    reason: str
+    losses: LossValues
+    delivered: LossValues
+    stages: tuple[str, ...]
+    curve: Curve
+    copied_from: str | None = Field(None, description="folder in the outbox whose files these are, if it is a copy")
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content: JSON in UTF-8."""
+        return self.model_dump_json(indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read a record. Raises OutboxError if it is none."""
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as error:
+            raise OutboxError(f"This is not the record of a painting: {error.error_count()} faults.") from error
+
+
+def iso_time(epoch_seconds: float) -> str:
+    """Return a time as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="seconds")
