@@ -6,15 +6,102 @@ States::
     waiting ──▶ queued ──▶ running ──▶ done
        ▲           ▲          │ │
        │           └──────────┘ └────▶ problem
-       └── the photo is not whole yet, or its folder's settings are broken; the row has no identity yet
+       └── the photo is not whole yet, or its folder's settings are broken; the row need not have an identity yet
+
+A path has any number of done rows (one for each identity), at most one running row, and at most one that is neither:
+what is to become of the photo that lies there. They are ordered by what the photo on disk last led to: `Ledger.wait`
+and `Ledger.queue` make a row the newest of its path. A running job that something newer of the same path has overtaken
+is still finished if it can be; where it ends without a painting, its row goes, because its photo, or the wish for
+it, is gone.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import hashlib
+import os
+import time
+import unicodedata
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from sqlite3 import Row
+from typing import Self
 
-__all__ = ["Job", "JobState", "Overview"]
+from monet_watch.database import Database, Schema
+from monet_watch.errors import LedgerError
+
+__all__ = ["Attempt", "Job", "JobState", "Known", "Ledger", "Overview"]
+
+_UNFINISHED = "state IN ('waiting', 'queued', 'problem')"
+
+_SCHEMA = Schema(
+    application_id=0x4D4F4E57,  # "MONW"
+    migrations=(
+        (
+            # Plans are a few KiB each and the same for all photos of a folder, so they are kept once.
+            "CREATE TABLE plans (digest BLOB PRIMARY KEY, text TEXT NOT NULL)",
+            # Paths are what the file system has, which need not be UTF-8. A time of modification far in the future
+            # has more than 64 bits of nanoseconds, so it is text. Ids are never used twice: a late word about a
+            # forgotten job must not meet another.
+            """
+            CREATE TABLE jobs (
+                id INTEGER PRIMARY KEY AUTOINCREMENT,
+                path BLOB NOT NULL,
+                state TEXT NOT NULL CHECK (state IN ('waiting', 'queued', 'running', 'done', 'problem')),
+                turn INTEGER NOT NULL,
+                size INTEGER NOT NULL,
+                mtime_ns TEXT NOT NULL,
+                photo_sha256 TEXT,
+                settings_key TEXT,
+                identity TEXT,
+                plan BLOB REFERENCES plans (digest),
+                folder BLOB,
+                folder_key BLOB,
+                attempts INTEGER NOT NULL DEFAULT 0,
+                step INTEGER NOT NULL DEFAULT 0,
+                steps INTEGER NOT NULL DEFAULT 0,
+                loss REAL,
+                seconds_per_step REAL,
+                width INTEGER,
+                height INTEGER,
+                kind TEXT NOT NULL DEFAULT '',
+                reason TEXT NOT NULL DEFAULT '',
+                remedy TEXT NOT NULL DEFAULT '',
+                worker TEXT NOT NULL DEFAULT '',
+                seen_at REAL NOT NULL,
+                queued_at REAL,
+                started_at REAL,
+                finished_at REAL,
+                CHECK (identity IS NOT NULL OR state IN ('waiting', 'problem'))
+            )
+            """,
+            "CREATE UNIQUE INDEX job_of_identity ON jobs (path, identity)",
+            f"CREATE UNIQUE INDEX one_unfinished_of_path ON jobs (path) WHERE {_UNFINISHED}",
+            "CREATE UNIQUE INDEX one_running_of_path ON jobs (path) WHERE state = 'running'",
+            "CREATE UNIQUE INDEX one_running_of_identity ON jobs (identity) WHERE state = 'running'",
+            "CREATE INDEX jobs_of_path ON jobs (path, turn, finished_at)",
+            "CREATE INDEX jobs_by_turn ON jobs (turn)",
+            "CREATE INDEX jobs_in_queue ON jobs (state, queued_at)",
+            "CREATE INDEX jobs_seen ON jobs (state, seen_at)",
+            "CREATE INDEX jobs_ended ON jobs (state, finished_at)",
+            "CREATE INDEX jobs_of_identity ON jobs (identity, state, finished_at)",
+            "CREATE INDEX jobs_of_folder ON jobs (folder_key)",
+            """
+            CREATE TABLE attempts (
+                job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+                number INTEGER NOT NULL,
+                worker TEXT NOT NULL,
+                started_at REAL NOT NULL,
+                ended_at REAL,
+                outcome TEXT NOT NULL DEFAULT '',
+                detail TEXT NOT NULL DEFAULT '',
+                PRIMARY KEY (job_id, number)
+            )
+            """,
+            "CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        ),
+    ),
+)
 
 
 class JobState(StrEnum):
@@ -34,7 +121,9 @@ class Job:
     ``path`` is relative to the inbox, ``folder`` (where the painting lies) to the outbox. Times are seconds since
     the epoch. ``loss`` is the total of the last step; ``steps`` the upper bound of the recipe. ``settings`` is the
     JSON text that the daemon stored when it queued the job. ``reason`` and ``remedy`` say why a job waits or is
-    a problem; ``kind`` is the name of the error's class.
+    a problem; ``kind`` is the name of the error's class. ``attempts`` counts the starts that are held against the
+    job. ``seen_at`` is when the row was made, ``queued_at`` when the job took its place in the queue, ``finished_at``
+    when it was done or became a problem.
     """
 
     id: int
@@ -73,7 +162,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What the console and ``status`` show: counts by state, and the jobs worth a line each, newest first."""
+    """What the console and ``status`` show: counts by state, and the jobs worth a line each.
+
+    ``running`` holds all of them, the first started first; the others the first few: ``queued`` the next first,
+    ``waiting`` the oldest first, ``done`` and ``problems`` the newest first.
+    """
 
     counts: Mapping[JobState, int]
     running: tuple[Job, ...] = ()
@@ -81,3 +174,549 @@ class Overview:
     waiting: tuple[Job, ...] = ()
     done: tuple[Job, ...] = ()
     problems: tuple[Job, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a scan compares a photo with: the newest row of its path."""
+
+    state: JobState
+    size: int
+    mtime_ns: int
+    settings_key: str | None
+    photo_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One start of a job on a worker; ``ended_at`` is None while it is under way.
+
+    ``number`` counts every start from 1. ``outcome`` is ``done``, ``problem``, ``interrupted`` (the daemon ended),
+    ``not whole`` (the photo was not) or what the daemon called it when it queued the job again.
+    """
+
+    job_id: int
+    number: int
+    worker: str
+    started_at: float
+    ended_at: float | None = None
+    outcome: str = ""
+    detail: str = ""
+
+
+class Ledger:
+    """The record of all jobs, in its file. Used by one thread; closed by `close`, or as a context manager.
+
+    Every method raises LedgerError where the file cannot be read or written, and where a job's state does not allow
+    what is asked; then nothing is changed. What a method has changed is on disk when it returns (but `progress`, which
+    a power cut may undo), or in a `batch`, when the batch ends.
+
+    Lone surrogates in texts (not in paths) are stored as escapes.
+    """
+
+    def __init__(self, database: Database, now: Callable[[], float]) -> None:
+        self._database = database
+        self._now = now
+
+    @classmethod
+    def open(cls, path: Path, now: Callable[[], float] = time.time) -> Self:
+        """Open the ledger in the file ``path`` for changes, and make it if it is not there.
+
+        ``now`` gives seconds since the epoch. Raises LedgerError if the file is damaged, is no ledger, or was written
+        by a later version of the program.
+        """
+        return cls(Database.open(path, _SCHEMA), now)
+
+    @classmethod
+    def open_read_only(cls, path: Path, now: Callable[[], float] = time.time) -> Self:
+        """Open the ledger for reading, whether or not a daemon is writing it. Raises LedgerError if there is none."""
+        return cls(Database.open_read_only(path, _SCHEMA), now)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Keep all changes made inside together, with one wait for the disk; an exception undoes them all."""
+        return self._database.transaction()
+
+    # One photo.
+
+    def get(self, job_id: int) -> Job:
+        """Return the job as it is at present. Raises LedgerError if there is none (any more)."""
+        for job in self._jobs("WHERE jobs.id = ?", job_id):
+            return job
+        raise LedgerError(f"There is no job {job_id}.")
+
+    def known(self, path: PurePosixPath) -> tuple[Job, ...]:
+        """Return all jobs of ``path``; the first is what the photo on disk last led to."""
+        return self._jobs("WHERE path = ? ORDER BY turn DESC, finished_at DESC, id DESC", path)
+
+    def known_paths(self) -> dict[PurePosixPath, Known]:
+        """Return for every path what the photo on disk last led to."""
+        rows = self._database.rows(
+            "SELECT path, state, size, mtime_ns, settings_key, photo_sha256 FROM jobs"
+            " ORDER BY path, turn, finished_at, id"  # of the rows of a path, the last one stays in the dict
+        )
+        return {
+            _path(path): Known(JobState(state), size, int(mtime_ns), settings_key, photo_sha256)
+            for path, state, size, mtime_ns, settings_key, photo_sha256 in rows
+        }
+
+    def wait(
+        self, path: PurePosixPath, *, size: int, mtime_ns: int, reason: str, remedy: str = "", kind: str = ""
+    ) -> Job:
+        """The photo cannot be queued yet: make its row, or set its unfinished one back, and say why."""
+        with self._database.transaction():
+            return self._put(
+                path,
+                state=JobState.WAITING,
+                size=size,
+                mtime_ns=str(mtime_ns),
+                queued_at=None,
+                kind=kind,
+                reason=reason,
+                remedy=remedy,
+                **_NOT_BEGUN,
+            )
+
+    def queue(
+        self,
+        path: PurePosixPath,
+        *,
+        size: int,
+        mtime_ns: int,
+        photo_sha256: str,
+        settings_key: str,
+        identity: str,
+        settings: str,
+        steps: int,
+    ) -> Job:
+        """The photo is whole and its settings are known: it takes its place in the queue.
+
+        Where it is painted with this identity already, or is being painted, nothing is queued: that job is returned,
+        with the photo's size and time, and is the newest of its path.
+        """
+        with self._database.transaction():
+            for twin in self._twin(path, identity):
+                if twin.state in (JobState.RUNNING, JobState.DONE):
+                    self.forget(path)
+                    return self._update(twin.id, size=size, mtime_ns=str(mtime_ns), turn=self._next_turn())
+            return self._put(
+                path,
+                **self._fresh(path, identity),
+                state=JobState.QUEUED,
+                size=size,
+                mtime_ns=str(mtime_ns),
+                photo_sha256=photo_sha256,
+                settings_key=settings_key,
+                identity=identity,
+                plan=self._plan(settings),
+                steps=steps,
+                **_NOT_BEGUN,
+                **_NO_TROUBLE,
+            )
+
+    def forget(self, path: PurePosixPath) -> tuple[Job, ...]:
+        """The photo is gone: remove its unfinished row and return it. What runs or is done stays."""
+        with self._database.transaction():
+            jobs = self._unfinished(path)
+            for job in jobs:
+                self._remove(job)
+            return jobs
+
+    def remember(
+        self,
+        path: PurePosixPath,
+        *,
+        size: int,
+        mtime_ns: int,
+        photo_sha256: str,
+        settings_key: str,
+        identity: str,
+        settings: str,
+        steps: int,
+        folder: PurePosixPath,
+        loss: float | None,
+        width: int | None,
+        height: int | None,
+        finished_at: float,
+    ) -> Job:
+        """Note a painting that is in the outbox, as its record tells; nothing is changed where it is known.
+
+        Remembered paintings are older than everything that this ledger has seen, and among themselves they are
+        ordered by ``finished_at``.
+        """
+        with self._database.transaction():
+            for twin in self._twin(path, identity):
+                return twin
+            return self._insert(
+                path=path,
+                state=JobState.DONE,
+                turn=0,
+                size=size,
+                mtime_ns=str(mtime_ns),
+                photo_sha256=photo_sha256,
+                settings_key=settings_key,
+                identity=identity,
+                plan=self._plan(settings),
+                folder=folder,
+                folder_key=_folder_key(folder),
+                step=steps,
+                steps=steps,
+                loss=loss,
+                width=width,
+                height=height,
+                seen_at=finished_at,
+                finished_at=finished_at,
+            )
+
+    def is_empty(self) -> bool:
+        """Whether no photo was ever seen."""
+        return not self._database.rows("SELECT 1 FROM jobs LIMIT 1")
+
+    # Folders of the outbox.
+
+    def place(self, job_id: int, folder: PurePosixPath) -> Job:
+        """Say where the painting lies, or will lie. Raises LedgerError if the folder is another job's."""
+        with self._database.transaction():
+            return self._update(self.get(job_id).id, **self._placed(job_id, folder))
+
+    def folder_owner(self, folder: PurePosixPath) -> Job | None:
+        """Return the job whose painting lies, or will lie, in ``folder``.
+
+        Names that differ in case, or in the Unicode form of their letters, are one folder, as on many network shares.
+        """
+        return _first(self._jobs("WHERE folder_key = ? ORDER BY jobs.id LIMIT 1", _folder_key(folder)))
+
+    # The way of a job.
+
+    def start(self, job_id: int, worker: str) -> Job:
+        """A worker has got the job: queued → running, one attempt more.
+
+        Raises LedgerError also while another job of the same path or the same identity is running.
+        """
+        with self._database.transaction():
+            job = self._expect(job_id, "started", JobState.QUEUED)
+            for other in self.running():
+                if job.path == other.path or job.identity == other.identity:
+                    raise LedgerError(f"{_name(job)} cannot be started: {_name(other)}, is under way.")
+            started_at = self._now()
+            self._database.insert(
+                "INSERT INTO attempts (job_id, number, worker, started_at)"
+                " SELECT ?, 1 + count(*), ?, ? FROM attempts WHERE job_id = ?",
+                job.id,
+                _stored(worker),
+                started_at,
+                job.id,
+            )
+            return self._update(
+                job.id,
+                state=JobState.RUNNING,
+                attempts=job.attempts + 1,
+                worker=worker,
+                started_at=started_at,
+                **_NO_PROGRESS,
+            )
+
+    def progress(self, job_id: int, *, step: int, loss: float, seconds_per_step: float | None) -> None:
+        """Say how far a running job is. A loss that is no number is stored as None."""
+        with self._database.transaction(durable=False):
+            met = self._database.change(
+                "UPDATE jobs SET step = ?, loss = ?, seconds_per_step = ? WHERE id = ? AND state = 'running'",
+                step,
+                loss,
+                seconds_per_step,
+                job_id,
+            )
+            if not met:
+                self._expect(job_id, "at a step", JobState.RUNNING)
+
+    def sized(self, job_id: int, width: int, height: int) -> None:
+        """Say how large (pixels) the painting of a running job will be."""
+        with self._database.transaction(durable=False):
+            job = self._expect(job_id, "given a size", JobState.RUNNING)
+            self._update(job.id, width=width, height=height)
+
+    def finish(self, job_id: int, *, loss: float | None = None) -> Job:
+        """Its painting is in the outbox: running → done. ``loss`` is the last step's, if that was not told."""
+        with self._database.transaction():
+            job = self._expect(job_id, "done", JobState.RUNNING)
+            self._end_attempt(job, "done")
+            loss = job.loss if loss is None else loss
+            return self._update(job.id, state=JobState.DONE, finished_at=self._now(), loss=loss)
+
+    def adopt(self, job_id: int, folder: PurePosixPath) -> Job:
+        """Finished files of the same identity were copied to ``folder``: queued → done, without an attempt."""
+        with self._database.transaction():
+            job = self._expect(job_id, "done by a copy", JobState.QUEUED)
+            placed = self._placed(job.id, folder)
+            return self._update(job.id, state=JobState.DONE, finished_at=self._now(), **placed)
+
+    def fail(self, job_id: int, *, kind: str, reason: str, remedy: str) -> Job:
+        """It cannot be painted: queued or running → problem.
+
+        Where a running job has been overtaken it is removed instead, and the newest job of its path is returned.
+        """
+        with self._database.transaction():
+            job = self._expect(job_id, "a problem", JobState.QUEUED, JobState.RUNNING)
+            self._end_attempt(job, "problem", reason)
+            told = {"kind": kind, "reason": reason, "remedy": remedy}
+            return self._give_up(job, state=JobState.PROBLEM, finished_at=self._now(), **told)
+
+    def requeue(self, job_id: int, *, outcome: str, detail: str = "", counts: bool = True) -> Job:
+        """Its attempt ended without a painting: running → queued, at the place in the queue that it had before.
+
+        ``counts`` says whether the attempt is held against the job. Where it has been overtaken it is removed
+        instead, and the newest job of its path is returned.
+        """
+        with self._database.transaction():
+            job = self._expect(job_id, "queued again", JobState.RUNNING)
+            self._end_attempt(job, outcome, detail)
+            attempts = job.attempts if counts else max(0, job.attempts - 1)
+            return self._give_up(job, state=JobState.QUEUED, attempts=attempts, **_NOT_BEGUN)
+
+    def unsettle(self, job_id: int, *, reason: str, remedy: str = "", kind: str = "") -> Job:
+        """The photo is not whole after all: queued or running → waiting.
+
+        Where a running job has been overtaken it is removed instead, and the newest job of its path is returned.
+        """
+        with self._database.transaction():
+            job = self._expect(job_id, "waiting", JobState.QUEUED, JobState.RUNNING)
+            self._end_attempt(job, "not whole", reason)
+            told = {"kind": kind, "reason": reason, "remedy": remedy}
+            return self._give_up(job, state=JobState.WAITING, queued_at=None, **_NOT_BEGUN, **told)
+
+    def retry(self, path: PurePosixPath | None = None) -> tuple[Job, ...]:
+        """Try problems again, with no attempt held against them: that of ``path``, or all of them; return the jobs.
+
+        They go to the end of the queue. A problem without an identity becomes waiting.
+        """
+        with self._database.transaction():
+            jobs = reversed(self.problems()) if path is None else self._unfinished(path)
+            return tuple(self._try_again(job) for job in jobs if job.state is JobState.PROBLEM)
+
+    def recover(self) -> tuple[Job, ...]:
+        """At the start of the daemon: what was running when it ended is queued again, and returned."""
+        with self._database.transaction():
+            before = self.running()
+            after = [self.requeue(job.id, outcome="interrupted", counts=False) for job in before]
+            return tuple(kept for job, kept in zip(before, after, strict=True) if kept.id == job.id)
+
+    # Lists.
+
+    def next_queued(self) -> Job | None:
+        """Return the queued job that has waited longest.
+
+        A job whose identity is being painted is passed over (it will be a copy), and so is one whose path is.
+        """
+        return _first(self._jobs(_NEXT_QUEUED))
+
+    def finished(self, identity: str) -> tuple[Job, ...]:
+        """Return the done jobs of ``identity`` that have a folder, the newest first."""
+        return self._jobs(
+            "WHERE identity = ? AND state = 'done' AND folder IS NOT NULL ORDER BY finished_at DESC, id DESC", identity
+        )
+
+    def waiting(self) -> tuple[Job, ...]:
+        """Return the waiting jobs, the oldest first."""
+        return self._jobs(_WAITING)
+
+    def problems(self) -> tuple[Job, ...]:
+        """Return the problems, the newest first."""
+        return self._jobs(_PROBLEMS)
+
+    def running(self) -> tuple[Job, ...]:
+        """Return the running jobs, the first started first."""
+        return self._jobs("WHERE state = 'running' ORDER BY started_at, id")
+
+    def attempts(self, job_id: int) -> tuple[Attempt, ...]:
+        """Return every start of a job, the first one first."""
+        columns = "job_id, number, worker, started_at, ended_at, outcome, detail"
+        rows = self._database.rows(f"SELECT {columns} FROM attempts WHERE job_id = ? ORDER BY number", job_id)
+        return tuple(Attempt(*row) for row in rows)
+
+    def overview(self, recent: int = 10) -> Overview:
+        """Return the counts of all states (0 too) and up to ``recent`` jobs of each list, as of one moment."""
+        with self._database.snapshot():
+            rows = self._database.rows("SELECT state, count(*) FROM jobs GROUP BY state")
+            return Overview(
+                counts=dict.fromkeys(JobState, 0) | {JobState(state): count for state, count in rows},
+                running=self.running(),
+                queued=self._jobs(f"{_QUEUED} LIMIT ?", recent),
+                waiting=self._jobs(f"{_WAITING} LIMIT ?", recent),
+                done=self._jobs(f"{_DONE} LIMIT ?", recent),
+                problems=self._jobs(f"{_PROBLEMS} LIMIT ?", recent),
+            )
+
+    # Notes.
+
+    def note(self, key: str, value: str) -> None:
+        """Keep ``value`` under ``key``, instead of what was there."""
+        with self._database.transaction():
+            self._database.change("INSERT OR REPLACE INTO notes VALUES (?, ?)", _stored(key), _stored(value))
+
+    def noted(self, key: str) -> str | None:
+        """Return what was noted last under ``key``; None if nothing was."""
+        for row in self._database.rows("SELECT value FROM notes WHERE key = ?", _stored(key)):
+            return str(row[0])
+        return None
+
+    # Rows.
+
+    def _jobs(self, where: str, *values: object) -> tuple[Job, ...]:
+        rows = self._database.rows(f"{_SELECT} {where}", *map(_stored, values))
+        return tuple(_job(row) for row in rows)
+
+    def _twin(self, path: PurePosixPath, identity: str) -> tuple[Job, ...]:
+        """The job of this path and identity: one, or none."""
+        return self._jobs("WHERE path = ? AND identity = ?", path, identity)
+
+    def _unfinished(self, path: PurePosixPath) -> tuple[Job, ...]:
+        """The job of ``path`` that is neither running nor done: one, or none."""
+        return self._jobs(f"WHERE path = ? AND {_UNFINISHED}", path)
+
+    def _insert(self, **columns: object) -> Job:
+        marks = ", ".join("?" * len(columns))
+        values = map(_stored, columns.values())
+        return self.get(self._database.insert(f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({marks})", *values))
+
+    def _update(self, job_id: int, **columns: object) -> Job:
+        changes = ", ".join(f"{name} = ?" for name in columns)
+        values = map(_stored, columns.values())
+        self._database.change(f"UPDATE jobs SET {changes} WHERE id = ?", *values, job_id)
+        return self.get(job_id)
+
+    def _remove(self, job: Job) -> None:
+        self._database.change("DELETE FROM jobs WHERE id = ?", job.id)
+
+    def _put(self, path: PurePosixPath, **columns: object) -> Job:
+        """Change the path's unfinished row, or make it; it is the newest of its path."""
+        columns["turn"] = self._next_turn()
+        for job in self._unfinished(path):
+            return self._update(job.id, **columns)
+        return self._insert(path=path, seen_at=self._now(), **columns)
+
+    def _next_turn(self) -> int:
+        return int(self._database.rows("SELECT 1 + ifnull(max(turn), 0) FROM jobs")[0][0])
+
+    def _plan(self, settings: str) -> bytes:
+        text = _readable(settings)
+        digest = hashlib.sha256(text.encode()).digest()
+        self._database.change("INSERT OR IGNORE INTO plans VALUES (?, ?)", digest, text)
+        return digest
+
+    def _fresh(self, path: PurePosixPath, identity: str) -> dict[str, object]:
+        """What a job begins with when it is queued: everything anew if it will be another painting."""
+        for job in self._unfinished(path):
+            if job.identity == identity:
+                return {} if job.state is JobState.QUEUED else {"queued_at": self._now()}
+        return {"queued_at": self._now(), **_NO_HISTORY}
+
+    def _placed(self, job_id: int, folder: PurePosixPath) -> dict[str, object]:
+        owner = self.folder_owner(folder)
+        if owner is not None and owner.id != job_id:
+            raise LedgerError(f"{folder} in the outbox is the folder of {_name(owner)}.")
+        return {"folder": folder, "folder_key": _folder_key(folder)}
+
+    def _expect(self, job_id: int, wanted: str, *states: JobState) -> Job:
+        job = self.get(job_id)
+        if job.state not in states:
+            raise LedgerError(f"{_name(job)} cannot be {wanted}: it is {job.state}.")
+        return job
+
+    def _end_attempt(self, job: Job, outcome: str, detail: str = "") -> None:
+        self._database.change(
+            "UPDATE attempts SET ended_at = ?, outcome = ?, detail = ? WHERE job_id = ? AND ended_at IS NULL",
+            self._now(),
+            _stored(outcome),
+            _stored(detail),
+            job.id,
+        )
+
+    def _give_up(self, job: Job, **columns: object) -> Job:
+        """Change a job that ended without a painting, or remove it if something newer of its path overtook it."""
+        newest = self.known(job.path)[0]
+        if newest.id == job.id:
+            return self._update(job.id, **columns)
+        self._remove(job)
+        return newest
+
+    def _try_again(self, job: Job) -> Job:
+        state = JobState.WAITING if job.identity is None else JobState.QUEUED
+        queued_at = None if job.identity is None else self._now()
+        anew = {**_NOT_BEGUN, **_NO_PROGRESS, **_NO_TROUBLE}
+        return self._update(job.id, state=state, queued_at=queued_at, attempts=0, **anew)
+
+
+_SELECT = "SELECT {} FROM jobs LEFT JOIN plans ON digest = plan".format(
+    ", ".join("plans.text AS settings" if column.name == "settings" else column.name for column in fields(Job))
+)
+_QUEUED = "WHERE state = 'queued' ORDER BY queued_at, id"
+_WAITING = "WHERE state = 'waiting' ORDER BY seen_at, id"
+_DONE = "WHERE state = 'done' ORDER BY finished_at DESC, id DESC"
+_PROBLEMS = "WHERE state = 'problem' ORDER BY finished_at DESC, id DESC"
+_NEXT_QUEUED = """
+    WHERE state = 'queued' AND NOT EXISTS (
+        SELECT 1 FROM jobs AS other
+        WHERE other.state = 'running' AND (other.identity = jobs.identity OR other.path = jobs.path)
+    )
+    ORDER BY queued_at, id LIMIT 1
+"""
+
+_NO_TROUBLE: Mapping[str, object] = {"kind": "", "reason": "", "remedy": ""}
+_NO_PROGRESS: Mapping[str, object] = {"step": 0, "loss": None, "seconds_per_step": None}
+_NOT_BEGUN: Mapping[str, object] = {"worker": "", "started_at": None, "finished_at": None}
+_NO_HISTORY: Mapping[str, object] = {
+    "attempts": 0,
+    "folder": None,
+    "folder_key": None,
+    "width": None,
+    "height": None,
+    **_NO_PROGRESS,
+}
+
+
+def _job(row: Row) -> Job:
+    columns = dict(row)
+    columns["path"] = _path(row["path"])
+    columns["state"] = JobState(row["state"])
+    columns["mtime_ns"] = int(row["mtime_ns"])
+    columns["folder"] = None if row["folder"] is None else _path(row["folder"])
+    return Job(**columns)
+
+
+def _first(jobs: tuple[Job, ...]) -> Job | None:
+    return jobs[0] if jobs else None
+
+
+def _name(job: Job) -> str:
+    return f"Job {job.id}, {job.path}"
+
+
+def _stored(value: object) -> object:
+    """A value as SQLite takes it."""
+    if isinstance(value, PurePosixPath):
+        return os.fsencode(value)
+    return _readable(value) if isinstance(value, str) else value
+
+
+def _readable(text: str) -> str:
+    """The text with lone surrogates, which UTF-8 does not have, as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _path(raw: bytes) -> PurePosixPath:
+    return PurePosixPath(os.fsdecode(raw))
+
+
+def _folder_key(folder: PurePosixPath) -> bytes:
+    """What two names of the same folder have in common where a share folds case and Unicode forms."""
+    folded = unicodedata.normalize("NFC", str(folder)).casefold()
+    return unicodedata.normalize("NFC", folded).encode("utf-8", "surrogatepass")

@@ -1,0 +1,257 @@
+"""SQLite as the ledger needs it: a file that is known to be ours, changes that hold together, errors told in words.
+
+Everything that SQLite raises is translated here and nowhere else.
+
+A change of a job's state is flushed to disk before it is reported (``synchronous = FULL``): after a power cut the
+queue is as it was, and a photo is never moved away on the word of a commit that the disk has not seen. Changes that
+may be lost, such as how far a painting is, are only handed to the operating system (``NORMAL``): they come with every
+step, they survive a killed process, and nobody waits for the disk.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monet_watch.errors import LedgerError
+
+__all__ = ["Database", "Schema"]
+
+_BUSY_SECONDS = 5.0
+_LARGEST_REST_BYTES = 16 << 20  # one batch of a whole inbox would leave its log at its largest size until the end
+
+_START_AFRESH = (
+    "Move it away and start again: the finished paintings are read back from the outbox, and the inbox is scanned."
+)
+_REMEDIES = {
+    sqlite3.SQLITE_NOTADB: _START_AFRESH,
+    sqlite3.SQLITE_CORRUPT: _START_AFRESH,
+    sqlite3.SQLITE_FULL: "Free some space on its disk.",
+    sqlite3.SQLITE_BUSY: "Another program holds it; close that one.",
+    sqlite3.SQLITE_READONLY: "Check the permissions of the file and its folder.",
+    sqlite3.SQLITE_CANTOPEN: "Check that its folder is there, and its permissions.",
+    sqlite3.SQLITE_IOERR: "Check its disk; the state folder must lie on a local one.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a database must be. ``migrations[n]`` are the statements that lead from version n to version n + 1."""
+
+    application_id: int
+    migrations: tuple[tuple[str, ...], ...]
+
+    @property
+    def version(self) -> int:
+        """The version that all migrations lead to."""
+        return len(self.migrations)
+
+
+class Database:
+    """An open database, used by one thread. Every method raises LedgerError where SQLite is not content."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    @classmethod
+    def open(cls, path: Path, schema: Schema) -> "Database":
+        """Open the file for changes; make it if it is not there, and lead it to the schema's version.
+
+        Raises LedgerError if it is damaged, is not a database of this schema, or was written by a later version.
+        """
+        with _closed_on_error(cls(_connect(path, "mode=rwc"), path)) as database:
+            database._recognise(schema)
+            database._prepare()
+            database._check()
+            database._migrate(schema)
+        return database
+
+    @classmethod
+    def open_read_only(cls, path: Path, schema: Schema) -> "Database":
+        """Open the file for reading, whether or not somebody changes it meanwhile.
+
+        Raises LedgerError if it is not there, is not a database of this schema, or is of another version.
+        """
+        _require(path)
+        try:
+            database = cls._open_for_reading(path, "mode=ro", schema)
+        except LedgerError as error:
+            if not _is_at_rest(path, error):
+                raise
+            # The folder may not be written, so SQLite can't keep its shared index there; nobody writes, so none is
+            # needed.
+            database = cls._open_for_reading(path, "mode=ro&immutable=1", schema)
+        return database
+
+    @classmethod
+    def _open_for_reading(cls, path: Path, how: str, schema: Schema) -> "Database":
+        with _closed_on_error(cls(_connect(path, how), path)) as database:
+            version = database._recognise(schema)
+            if version == 0:
+                raise _nothing_yet(path)
+            if version < schema.version:
+                raise LedgerError(
+                    f"{path} was written by an earlier version of monet-watch.",
+                    "Start the daemon of this version once: it brings the record up to date.",
+                )
+        return database
+
+    def close(self) -> None:
+        """Close the file. A transaction under way is undone."""
+        with _translated(self._path):
+            self._connection.close()
+
+    def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        """Return what a query finds."""
+        with _translated(self._path):
+            found: list[sqlite3.Row] = self._connection.execute(sql, values).fetchall()
+            return found
+
+    def change(self, sql: str, *values: object) -> int:
+        """Execute a change; return how many rows it met."""
+        with _translated(self._path):
+            return self._connection.execute(sql, values).rowcount
+
+    def insert(self, sql: str, *values: object) -> int:
+        """Execute an INSERT of one row; return the row's id."""
+        with _translated(self._path):
+            return self._connection.execute(sql, values).lastrowid or 0
+
+    @contextlib.contextmanager
+    def transaction(self, durable: bool = True) -> Iterator[None]:
+        """Changes inside are kept together, or, if an exception leaves the block, undone together.
+
+        Transactions may be nested; what an inner one kept is on disk when the outermost ends. Then it has been flushed
+        to disk if the outermost is ``durable``; if not, a power cut (but no crash of this program) can undo it.
+        """
+        if self._connection.in_transaction:
+            bracket = self._bracket("SAVEPOINT inner", "RELEASE inner", "ROLLBACK TO inner", "RELEASE inner")
+        else:
+            self.change(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            bracket = self._bracket("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+        with bracket:
+            yield
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Queries inside see one state of the database, whatever is changed meanwhile."""
+        if self._connection.in_transaction:
+            yield
+            return
+        with self._bracket("BEGIN", "COMMIT", "ROLLBACK"):
+            yield
+
+    @contextlib.contextmanager
+    def _bracket(self, begin: str, keep: str, *undo: str) -> Iterator[None]:
+        self.change(begin)
+        try:
+            yield
+            self.change(keep)
+        except BaseException:
+            if self._connection.in_transaction:  # after a full disk, SQLite may have undone it by itself
+                with contextlib.suppress(LedgerError):
+                    for step in undo:
+                        self.change(step)
+            raise
+
+    def _recognise(self, schema: Schema) -> int:
+        """Return the version of the file, 0 if there is nothing in it."""
+        version: int = self._pragma("user_version")
+        is_blank = version == 0 and not self.rows("SELECT 1 FROM sqlite_master LIMIT 1")
+        if not is_blank and self._pragma("application_id") != schema.application_id:
+            raise LedgerError(f"{self._path} belongs to another program.", "Choose another state folder.")
+        if version > schema.version:
+            raise LedgerError(
+                f"{self._path} was written by a later version of monet-watch: its record has version {version},"
+                f" this program knows versions up to {schema.version}.",
+                f"Install the later version again. {_START_AFRESH.replace('Move it away', 'Or move the file away')}",
+            )
+        return version
+
+    def _prepare(self) -> None:
+        mode = self._pragma("journal_mode = WAL")
+        if mode != "wal":
+            raise LedgerError(
+                f"The disk of {self._path} does not support SQLite's write-ahead log.",
+                "Choose a state folder on a local disk (`state:` in the config).",
+            )
+        self._pragma(f"journal_size_limit = {_LARGEST_REST_BYTES}")
+        self.change("PRAGMA foreign_keys = ON")
+
+    def _check(self) -> None:
+        verdict = self._pragma("quick_check(1)")
+        if verdict != "ok":
+            raise LedgerError(f"{self._path} is damaged: {verdict}.", _START_AFRESH)
+
+    def _migrate(self, schema: Schema) -> None:
+        with self.transaction():
+            for version in range(self._pragma("user_version"), schema.version):
+                for statement in schema.migrations[version]:
+                    self.change(statement)
+                self.change(f"PRAGMA application_id = {schema.application_id}")
+                self.change(f"PRAGMA user_version = {version + 1}")
+
+    def _pragma(self, words: str) -> Any:
+        return self.rows(f"PRAGMA {words}")[0][0]
+
+
+def _connect(path: Path, how: str) -> sqlite3.Connection:
+    with _translated(path):
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?{how}", uri=True, timeout=_BUSY_SECONDS, isolation_level=None
+        )
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+@contextlib.contextmanager
+def _closed_on_error(database: Database) -> Iterator[Database]:
+    try:
+        yield database
+    except BaseException:
+        database.close()
+        raise
+
+
+def _require(path: Path) -> None:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _nothing_yet(path) from error
+    except OSError as error:
+        raise LedgerError(f"{path} cannot be read: {error.strerror or error}.", "Check its permissions.") from error
+
+
+def _nothing_yet(path: Path) -> LedgerError:
+    return LedgerError(
+        f"Nothing has been painted yet: there is no record at {path}.",
+        "Start `monet-watch run`, or name the config (or the inbox and outbox) that it was started with.",
+    )
+
+
+def _is_at_rest(path: Path, error: LedgerError) -> bool:
+    """Whether ``error`` says that SQLite could not make the files of a log, and there is nothing to read in one."""
+    cause = error.__cause__
+    if not isinstance(cause, sqlite3.Error) or _code(cause) != sqlite3.SQLITE_CANTOPEN:
+        return False
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size == 0
+    except OSError:
+        return True
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        reason = str(error)
+        raise LedgerError(f"The record {path} cannot be used: {reason}.", _REMEDIES.get(_code(error), "")) from error
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary code; 0 for what Python's module raises by itself."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
