@@ -16,10 +16,11 @@ __all__ = ["PHOTO_SUFFIXES", "IgnoreList", "Kind", "Sieve", "is_photo_name"]
 
 # What Pillow (with HEIC and AVIF) opens and people call a photo or a picture. Icons, documents, films, vector drawings
 # and scientific data are left out although Pillow opens some of them: nobody drops them to have them painted.
-PHOTO_SUFFIXES: frozenset[str] = frozenset(
-    "jpg jpeg jpe jfif png apng webp tif tiff bmp dib gif heic heics heif heifs hif avif avifs "
-    "jp2 j2k j2c jpc jpf jpx ppm pgm pbm pnm tga qoi pcx".split()
-)
+PHOTO_SUFFIXES: frozenset[str] = frozenset({
+    "jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "tif", "tiff", "bmp", "dib", "gif",
+    "heic", "heics", "heif", "heifs", "hif", "avif", "avifs",
+    "jp2", "j2k", "j2c", "jpc", "jpf", "jpx", "ppm", "pgm", "pbm", "pnm", "tga", "qoi", "pcx",
+})  # fmt: skip
 
 _HIDDEN = (".*",)  # ._*, .DS_Store, vim swap, .syncthing.*, .stfolder, .nfs*, .smbdelete*, rsync's .IMG.jpg.AbC123
 _LEFTOVERS = ("Thumbs.db", "ehthumbs.db", "desktop.ini", "Icon\r", "Network Trash Folder", "Temporary Items")
@@ -30,7 +31,7 @@ _SYSTEM_FOLDERS = (
     *("$RECYCLE.BIN", "RECYCLER", "System Volume Information", "lost+found"),
 )
 _BUILT_IN = _HIDDEN + _LEFTOVERS + _UNFINISHED + _EDITORS + _SYSTEM_FOLDERS
-_NEXTCLOUD_TRANSFER = r".*\.~[0-9a-f]+\Z"  # IMG.jpg.~1a2b: no glob says "hexadecimal digits to the end"
+_NEXTCLOUD_TRANSFER = r"(?s:.*)\.~[0-9a-f]+\Z"  # IMG.jpg.~1a2b: no glob says "hexadecimal digits to the end"
 
 _FOLDERS_REMEMBERED = 4096
 
@@ -62,15 +63,17 @@ class IgnoreList:
         names = [glob for glob in globs if "/" not in glob]
         self._name = _any_of([*map(translate, [*_BUILT_IN, *names]), _NEXTCLOUD_TRANSFER])
         self._paths = [[_part(part) for part in glob.strip("/").split("/")] for glob in globs if "/" in glob]
-        self._ignores_folder = lru_cache(_FOLDERS_REMEMBERED)(self.ignores)
+        self._ignores_folder = lru_cache(_FOLDERS_REMEMBERED)(self._ignores_itself)
 
     def ignores(self, path: PurePosixPath) -> bool:
         """Whether ``path``, relative to the inbox root, is left alone, or any folder above it is."""
+        # Not by recursion: folders may be nested deeper than Python's stack.
+        return self._ignores_itself(path) or any(map(self._ignores_folder, path.parents))
+
+    def _ignores_itself(self, path: PurePosixPath) -> bool:
         if not path.parts:
             return False
-        if self._name.match(path.name) or any(_fits(path.parts, glob) for glob in self._paths):
-            return True
-        return self._ignores_folder(path.parent)
+        return self._name.match(path.name) is not None or any(_fits(path.parts, glob) for glob in self._paths)
 
 
 class Sieve:

@@ -59,6 +59,7 @@ class _Waiting:
     ready_at: float  # whole if the facts are still the same then
     look_at: float
     ticket: int  # of the one entry in the queue that counts
+    idle: bool = False  # empty, and at rest: it is looked at again, but nobody seems to write to it
 
 
 class Settling:
@@ -82,6 +83,11 @@ class Settling:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def changing(self) -> bool:
+        """Whether any photo is still on its way. An empty file that has been at rest is not: it may stay for ever."""
+        return any(not waiting.idle for waiting in self._waiting.values())
 
     def saw(self, path: PurePosixPath, facts: FileFacts, now: float, closed: bool = False) -> None:
         """The file is there. ``closed``: whoever wrote it has just closed it, or moved it into place.
@@ -144,6 +150,7 @@ class Settling:
         if now < waiting.ready_at:
             self._look_at(path, waiting, waiting.ready_at)
         elif facts.size == 0:
+            waiting.idle = True
             self._look_at(path, waiting, now + self._pause_of_empty(now - waiting.since))
         else:
             del self._waiting[path]
