@@ -1,0 +1,484 @@
+"""Settings of each folder: what a ``style.yaml`` may hold, how folders inherit, and where every value came from.
+
+Inheritance, from weak to strong: the recipe's own numbers, the daemon config's ``defaults``, then the ``style.yaml`` of
+each folder from the inbox root down. The ``recipe`` named deepest is the base, and the keys given explicitly on *any*
+level apply over it, the deepest last: a folder that picks another recipe keeps the ``image_size`` that was asked for
+above it. A key without a value counts as not given.
+
+A picture named ``style.jpg`` (or .png and so on), or several named ``style-*.jpg``, are the style of their folder and
+of the folders below it, until a deeper one names its own. All that lie in one folder are used together, in the order of
+their names. A ``style:`` key in the same folder's ``style.yaml`` counts instead of them.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
+from pydantic.fields import FieldInfo
+
+from monet_watch.errors import SettingsError
+from monet_watch.faults import choice_error, settings_error, shown, told, translate
+from monet_watch.recipes import RECIPES, Recipe
+from monet_watch.styles.library import (
+    DEFAULT_STYLE,
+    StyleLibrary,
+    StyleSource,
+    is_picture_name,
+    read_inside,
+    readable,
+)
+from monet_watch.yamlfile import LIMIT_BYTES, Document, KeyPath, Position, load, load_value
+
+__all__ = [
+    "DEFAULT_RECIPE",
+    "MOST_STYLES",
+    "Defaults",
+    "FolderSettings",
+    "Origin",
+    "ResolvedSettings",
+    "StyleSettings",
+    "identity",
+    "is_settings_file",
+    "is_style_picture",
+    "json_schema",
+    "origins_of",
+    "resolve_single",
+    "settings_key",
+]
+
+DEFAULT_RECIPE = "classic"
+"""The recipe where none is named anywhere."""
+
+MOST_STYLES = 16
+"""More style pictures than this for one painting are refused: each is held in memory."""
+
+_ROOT = PurePosixPath()
+_COMMAND_LINE = "command line"
+_SETTINGS_NAMES = ("style.yaml", "style.yml")
+_RECIPE_KEYS = tuple(name for name in Recipe.model_fields if name != "recipe")
+
+
+def _known_recipe(name: str) -> str:
+    if name not in RECIPES:
+        raise choice_error(name, RECIPES)
+    return name
+
+
+def _listed(value: object) -> object:
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list | tuple):
+        return value
+    raise ValueError(f"must be the name or the path of a picture, or a list of them, not {shown(value)}")
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty; write the name or the path of a picture, or remove the line")
+    return value.strip()
+
+
+def _not_too_many(styles: tuple[str, ...]) -> tuple[str, ...]:
+    if len(styles) > MOST_STYLES:
+        raise ValueError(f"{len(styles)} styles are more than {MOST_STYLES}; name fewer")
+    return styles
+
+
+_STYLE_SCHEMA = {
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": MOST_STYLES},
+    ]
+}
+_RecipeName = Annotated[str, AfterValidator(_known_recipe)]
+_Styles = Annotated[
+    tuple[Annotated[str, AfterValidator(_not_blank)], ...],
+    Field(min_length=1),
+    AfterValidator(_not_too_many),
+    BeforeValidator(_listed),
+    WithJsonSchema(_STYLE_SCHEMA),
+]
+
+
+def _may_be_missing(info: FieldInfo) -> Any:
+    """A recipe's field with its bounds and words, that need not be given, and takes no text for a number."""
+    strict = [Strict()] if info.annotation in (int, float, bool) else []
+    bounded = Annotated[(info.annotation, *info.metadata, *strict)] if info.metadata or strict else info.annotation
+    return (Optional[bounded], Field(None, description=info.description))  # noqa: UP045 (a value, not an annotation)
+
+
+if TYPE_CHECKING:
+    _RecipeValues = BaseModel
+else:
+    _RecipeValues = create_model(
+        "_RecipeValues", **{name: _may_be_missing(Recipe.model_fields[name]) for name in _RECIPE_KEYS}
+    )
+
+
+class StyleSettings(_RecipeValues):
+    """What a style.yaml may hold: every field of `Recipe` with the same bounds, and ``style``; None means not given.
+
+    Frozen. Raises pydantic.ValidationError on unknown keys, on values out of bounds, and on text or fractions where
+    whole numbers belong; a whole number serves where any number does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    recipe: _RecipeName | None = Field(None, description="the named recipe that the other values start from")
+    style: _Styles | None = Field(
+        None,
+        description="the style picture: a name of the library, or a path from this file's folder; or a list of them",
+    )
+
+    def changes(self) -> dict[str, object]:
+        """The recipe values given explicitly."""
+        values = ((name, getattr(self, name)) for name in _RECIPE_KEYS)
+        return {name: value for name, value in values if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value came from; str() gives e.g. ``holiday/style.yaml:3``, ``recipe classic``, ``built in``."""
+
+    source: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
+    @property
+    def place(self) -> str:
+        """Like str(), with the column, as messages about faults begin."""
+        return str(self) if self.column is None else f"{self}:{self.column}"
+
+
+_BUILT_IN = Origin("built in")
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The daemon config's ``defaults``; ``folder`` is what its relative style paths are relative to."""
+
+    settings: StyleSettings = field(default_factory=StyleSettings)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSettings:
+    """How the photos of one folder are painted, and where each value came from (every Recipe key, and ``style``)."""
+
+    recipe: Recipe
+    styles: tuple[StyleSource, ...]
+    origins: Mapping[str, Origin]
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedStyle:
+    """A style as somebody named it: looked up only if no deeper level names another."""
+
+    place: str
+    look_up: Callable[[], StyleSource]
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """What one place says: the config's defaults, one folder, or the command line."""
+
+    settings: StyleSettings = field(default_factory=StyleSettings)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    styles: tuple[_NamedStyle, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+class FolderSettings:
+    """The settings of every folder of an inbox, read once until `refresh`."""
+
+    def __init__(self, inbox: Path, defaults: Defaults, library: StyleLibrary) -> None:
+        self._inbox = inbox
+        self._library = library
+        self._defaults = _of_defaults(defaults, library)
+        self._levels: dict[PurePosixPath, _Level] = {}
+
+    def resolve(self, folder: PurePosixPath) -> ResolvedSettings:
+        """``folder`` is relative to the inbox (``PurePosixPath()`` is the inbox); one that is gone only inherits.
+
+        Raises SettingsError with every fault in the settings of this folder and the ones above it.
+        """
+        chain = [folder, *folder.parents][::-1]
+        return _resolved([self._defaults, *map(self._level, chain)], self._library)
+
+    def refresh(self) -> None:
+        """Forget what was read; the next `resolve` looks at the folders again."""
+        self._levels.clear()
+
+    def folders_with_settings(self) -> tuple[PurePosixPath, ...]:
+        """Every folder of the inbox, relative to it, in which a settings file or a style picture lies, sorted.
+
+        Hidden folders are skipped, and symlinks to folders are not followed.
+        """
+        found = []
+        for folder, subfolders, names in os.walk(self._inbox):
+            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+            if any(is_settings_file(name) or is_style_picture(name) for name in names):
+                found.append(PurePosixPath(Path(folder).relative_to(self._inbox).as_posix()))
+        return tuple(sorted(found))
+
+    def _level(self, folder: PurePosixPath) -> _Level:
+        if folder not in self._levels:
+            self._levels[folder] = self._read_level(folder)
+        return self._levels[folder]
+
+    def _read_level(self, folder: PurePosixPath) -> _Level:
+        try:
+            names = sorted(self._file_names(folder), key=lambda name: (name.lower(), name))
+        except SettingsError as error:
+            return _Level(faults=error.faults)
+        level = self._of_files([folder / name for name in names if is_settings_file(name)])
+        if level.styles:
+            return level
+        return self._with_pictures(level, [folder / name for name in names if is_style_picture(name)])
+
+    def _file_names(self, folder: PurePosixPath) -> list[str]:
+        """The names of whatever lies in ``folder`` and is no folder; none if it is gone. Raises SettingsError.
+
+        An inbox that is not there is a fault, lest photos be painted with other settings while a disk is missing.
+        """
+        path = self._inbox / folder
+        if ".." in folder.parts or folder.is_absolute():
+            raise settings_error([f"{folder}: it does not lie in the inbox; name a folder that does"])
+        try:
+            if folder.parts and path.is_symlink():
+                raise settings_error([f"{folder}: links to folders are not followed; put the folder itself here"])
+            with os.scandir(path) as entries:
+                return [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if folder.parts:
+                return []
+            raise settings_error([f"{path}: the inbox is not there; make the folder, or mount its disk"]) from error
+        except OSError as error:
+            words = f"it cannot be read ({error.strerror or error}); give whoever runs monet-watch the permission"
+            raise settings_error([f"{folder}: {words}"]) from error
+
+    def _of_files(self, paths: Sequence[PurePosixPath]) -> _Level:
+        """What the settings file of one folder says; more than one is a fault."""
+        levels = [self._read_file(path) for path in paths] or [_Level()]
+        faults = [fault for level in levels for fault in level.faults]
+        faults += [f"{path}: a second settings file beside {paths[0].name}; keep one of them" for path in paths[1:]]
+        return replace(levels[0], faults=tuple(faults))
+
+    def _read_file(self, path: PurePosixPath) -> _Level:
+        try:
+            data = read_inside(self._inbox / path, self._inbox, LIMIT_BYTES, str(path))
+            document = load(data, str(path))
+            settings = _valid(document.values, document.where)
+        except SettingsError as error:
+            return _Level(faults=error.faults)
+        folder = self._inbox / path.parent
+        styles = tuple(
+            _NamedStyle(place, partial(self._library.find_shared, value, folder, self._inbox))
+            for value, place in _style_places(settings, document)
+        )
+        return _Level(settings, origins_of(settings, document), styles)
+
+    def _with_pictures(self, level: _Level, paths: Sequence[PurePosixPath]) -> _Level:
+        if not paths:
+            return level
+        if len(paths) > MOST_STYLES:
+            fault = f"{paths[0]}: it is one of {len(paths)} style pictures; keep {MOST_STYLES} of them, or fewer"
+            return replace(level, faults=(*level.faults, fault))
+        sources = [StyleSource(str(path), self._inbox / path, self._inbox) for path in paths]
+        styles = tuple(_NamedStyle(f"{source.name}: style", partial(readable, source)) for source in sources)
+        origin = Origin(", ".join(source.name for source in sources))
+        return replace(level, styles=styles, origins={**level.origins, "style": origin})
+
+
+def resolve_single(
+    recipe_name: str | None,
+    assignments: Sequence[str],
+    style_files: Sequence[str],
+    defaults: Defaults,
+    library: StyleLibrary,
+) -> ResolvedSettings:
+    """Settings of a one-off painting: the ``defaults``, and what the command line says.
+
+    ``assignments`` are ``key=value`` with the value as in a style.yaml, the last of one key counts; ``recipe_name`` and
+    ``style_files`` (paths from the working directory, or names of the library) count more than an assignment of
+    ``recipe`` or ``style``. Raises SettingsError with every fault.
+    """
+    values, faults = _assigned(assignments)
+    if recipe_name is not None:
+        values["recipe"] = recipe_name
+    if style_files:
+        values["style"] = list(style_files)
+    level = _of_command_line(values, library)
+    levels = [_of_defaults(defaults, library), replace(level, faults=(*faults, *level.faults))]
+    return _resolved(levels, library)
+
+
+def settings_key(resolved: ResolvedSettings, style_digests: Iterable[str], weights_sha256: str) -> str:
+    """SHA-256 (hex) of everything but the photo: the recipe's numbers, the styles in their order, and the weights.
+
+    The recipe's name is left out, since only its numbers make the picture.
+    """
+    parts = {
+        "recipe": resolved.recipe.model_dump(mode="json", exclude={"recipe"}),
+        "styles": list(style_digests),
+        "weights": weights_sha256,
+    }
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def identity(photo_sha256: str, settings_key: str) -> str:
+    """SHA-256 (hex) of a painting's photo and settings."""
+    return hashlib.sha256(f"{photo_sha256}\n{settings_key}".encode("ascii")).hexdigest()
+
+
+def is_settings_file(name: str) -> bool:
+    """``style.yaml`` or ``style.yml``, in any case."""
+    return name.lower() in _SETTINGS_NAMES
+
+
+def is_style_picture(name: str) -> bool:
+    """``style.jpg``, ``style-2.png`` and the like, in any case."""
+    return is_picture_name(name) and re.match(r"style(-.+)?\.[^.]+\Z", name, re.IGNORECASE | re.DOTALL) is not None
+
+
+def origins_of(settings: StyleSettings, document: Document, above: KeyPath = ()) -> dict[str, Origin]:
+    """Where each given key of ``settings`` stands in ``document``, below the key path ``above``."""
+    given = (key for key in StyleSettings.model_fields if getattr(settings, key) is not None)
+    return {key: _origin(document.name, document.keys.get((*above, key))) for key in given}
+
+
+def _origin(name: str, at: Position | None) -> Origin:
+    return Origin(name) if at is None else Origin(name, at.line, at.column)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema (draft 2020-12) of style.yaml, for editors; its defaults are those of `DEFAULT_RECIPE`."""
+    generated = StyleSettings.model_json_schema()
+    defaults = {**RECIPES[DEFAULT_RECIPE].model_dump(mode="json"), "style": DEFAULT_STYLE}
+    keys = ["recipe", "style", *_RECIPE_KEYS]
+    properties = {key: _given_schema(generated["properties"][key], defaults[key]) for key in keys}
+    properties["recipe"]["enum"] = sorted(RECIPES)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "style.yaml of monet-watch",
+        "description": "How the photos of a folder, and of the folders below it, are painted.",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _given_schema(generated: Mapping[str, Any], default: object) -> dict[str, Any]:
+    """The schema of a key's value, where pydantic describes one that may be missing."""
+    choices = [choice for choice in generated["anyOf"] if choice != {"type": "null"}]
+    value = {"anyOf": choices} if len(choices) > 1 else choices[0]
+    distinct = (
+        {"uniqueItems": True} if value.get("type") == "array" else {}
+    )  # a layer is named once; pydantic can't say so
+    return {"description": generated["description"], **value, **distinct, "default": default}
+
+
+def _valid(values: Mapping[str, object], place: Callable[[KeyPath, bool], str]) -> StyleSettings:
+    try:
+        return StyleSettings.model_validate(values)
+    except ValidationError as error:
+        raise settings_error(translate(error, StyleSettings, place)) from error
+
+
+def _style_places(settings: StyleSettings, document: Document) -> Iterator[tuple[str, str]]:
+    """Each style named, and its place and key as messages begin."""
+    styles = settings.style or ()
+    for index, value in enumerate(styles):
+        number = "" if len(styles) == 1 else f"[{index + 1}]"
+        yield value, f"{document.where(('style', index))}: style{number}"
+
+
+def _trusted_styles(
+    settings: StyleSettings, place: str, folder: Path, library: StyleLibrary
+) -> tuple[_NamedStyle, ...]:
+    styles = settings.style or ()
+    return tuple(_NamedStyle(f"{place}: style", partial(library.find_trusted, value, folder)) for value in styles)
+
+
+def _of_defaults(defaults: Defaults, library: StyleLibrary) -> _Level:
+    place = defaults.origins.get("style", Origin("defaults")).place
+    styles = _trusted_styles(defaults.settings, place, defaults.folder or Path(), library)
+    return _Level(defaults.settings, defaults.origins, styles)
+
+
+def _of_command_line(values: Mapping[str, object], library: StyleLibrary) -> _Level:
+    try:
+        settings = _valid(values, lambda path, of_key: _COMMAND_LINE)
+    except SettingsError as error:
+        return _Level(faults=error.faults)
+    origins = origins_of(settings, Document(_COMMAND_LINE))
+    return _Level(settings, origins, _trusted_styles(settings, _COMMAND_LINE, Path(), library))
+
+
+def _assigned(assignments: Iterable[str]) -> tuple[dict[str, object], list[str]]:
+    """The values of ``key=value`` arguments, and the faults of those that are none."""
+    values: dict[str, object] = {}
+    faults: list[str] = []
+    for assignment in assignments:
+        key, sign, text = (part.strip() for part in assignment.partition("="))
+        if not sign or not key:
+            faults.append(f"{_COMMAND_LINE}: {shown(assignment)} is no setting; write key=value, such as steps=200")
+            continue
+        try:
+            values[key] = load_value(text, f"{_COMMAND_LINE}: {key}")
+        except SettingsError as error:
+            faults.extend(error.faults)
+    return values, faults
+
+
+def _resolved(levels: Sequence[_Level], library: StyleLibrary) -> ResolvedSettings:
+    """Lay the levels over each other, the weakest first. Raises SettingsError with the faults of all of them."""
+    faults = [fault for level in levels for fault in level.faults]
+    styles, more_faults = _styles_of(levels, library)
+    if faults or more_faults:
+        raise settings_error(told([*faults, *more_faults], "settings"))
+    name = DEFAULT_RECIPE
+    changes: dict[str, object] = {}
+    origins: dict[str, Origin] = {"recipe": _BUILT_IN, "style": _BUILT_IN}
+    for level in levels:
+        name = level.settings.recipe or name
+        changes |= level.settings.changes()
+        origins |= level.origins
+    own = dict.fromkeys(_RECIPE_KEYS, Origin(f"recipe {name}"))
+    return ResolvedSettings(RECIPES[name].with_changes(changes), styles, {**own, **origins})
+
+
+def _styles_of(levels: Sequence[_Level], library: StyleLibrary) -> tuple[tuple[StyleSource, ...], list[str]]:
+    """The styles that the deepest level with any names, and the faults of those that cannot be found."""
+    built_in = _NamedStyle(f"{_BUILT_IN}: style", partial(library.find, DEFAULT_STYLE))
+    named = next((level.styles for level in reversed(levels) if level.styles), (built_in,))
+    sources: list[StyleSource] = []
+    faults: list[str] = []
+    for style in named:
+        try:
+            sources.append(style.look_up())
+        except SettingsError as error:
+            faults += [f"{style.place}: {fault}" for fault in error.faults]
+    return tuple(sources), faults
