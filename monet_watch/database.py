@@ -235,7 +235,7 @@ def _nothing_yet(path: Path) -> LedgerError:
 def _is_at_rest(path: Path, error: LedgerError) -> bool:
     """Whether ``error`` says that SQLite could not make the files of a log, and there is nothing to read in one."""
     cause = error.__cause__
-    if not isinstance(cause, sqlite3.Error) or _code(cause) != sqlite3.SQLITE_CANTOPEN:
+    if not isinstance(cause, sqlite3.Error) or _code(cause) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
         return False
     try:
         return path.with_name(f"{path.name}-wal").stat().st_size == 0

@@ -8,6 +8,9 @@ States::
        │           └──────────┘ └────▶ problem
        └── the photo is not whole yet, or its folder's settings are broken; the row need not have an identity yet
 
+A waiting or a queued job, too, can become a problem, a queued or a running one can turn out not to be whole and wait
+again, a queued one is done by a copy, and a problem is queued again where somebody asks for it.
+
 A path has any number of done rows (one for each identity), at most one running row, and at most one that is neither:
 what is to become of the photo that lies there. They are ordered by what the photo on disk last led to: `Ledger.wait`
 and `Ledger.queue` make a row the newest of its path. A running job that something newer of the same path has overtaken
@@ -460,12 +463,12 @@ class Ledger:
             return self._update(job.id, state=JobState.DONE, finished_at=self._now(), **placed)
 
     def fail(self, job_id: int, *, kind: str, reason: str, remedy: str) -> Job:
-        """It cannot be painted: queued or running → problem.
+        """It cannot be painted: waiting, queued or running → problem.
 
         Where a running job has been overtaken it is removed instead, and the newest job of its path is returned.
         """
         with self._database.transaction():
-            job = self._expect(job_id, "a problem", JobState.QUEUED, JobState.RUNNING)
+            job = self._expect(job_id, "a problem", JobState.WAITING, JobState.QUEUED, JobState.RUNNING)
             self._end_attempt(job, "problem", reason)
             told = {"kind": kind, "reason": reason, "remedy": remedy}
             return self._give_up(job, state=JobState.PROBLEM, finished_at=self._now(), **told)

@@ -1,0 +1,169 @@
+"""A database is led from version to version without loss, and a change that fails leaves nothing of itself."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from monet_watch.database import Database, Schema
+from monet_watch.errors import LedgerError
+
+FIRST = ("CREATE TABLE photos (name TEXT PRIMARY KEY)",)
+SECOND = ("ALTER TABLE photos ADD COLUMN painted INTEGER NOT NULL DEFAULT 0", "CREATE TABLE styles (name TEXT)")
+ONE = Schema(1234, (FIRST,))
+TWO = Schema(1234, (FIRST, SECOND))
+BROKEN = Schema(1234, (FIRST, (SECOND[0], "CREATE TABLE photos (again TEXT)")))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "some.db"
+
+
+@pytest.fixture
+def database(file: Path) -> Iterator[Database]:
+    with contextlib.closing(Database.open(file, ONE)) as database:
+        yield database
+
+
+def add(database: Database, name: str) -> None:
+    database.change("INSERT INTO photos (name) VALUES (?)", name)
+
+
+def names(database: Database) -> list[str]:
+    return [row["name"] for row in database.rows("SELECT name FROM photos ORDER BY name")]
+
+
+def version(file: Path) -> int:
+    with contextlib.closing(sqlite3.connect(file)) as raw:
+        found: int = raw.execute("PRAGMA user_version").fetchone()[0]
+    return found
+
+
+def test_the_record_of_an_earlier_version_is_brought_up_to_date_with_everything_in_it(file):
+    with contextlib.closing(Database.open(file, ONE)) as database:
+        add(database, "a.jpg")
+
+    with contextlib.closing(Database.open(file, TWO)) as database:
+        assert [tuple(row) for row in database.rows("SELECT name, painted FROM photos")] == [("a.jpg", 0)]
+        assert database.rows("SELECT * FROM styles") == []
+    assert version(file) == 2
+
+
+def test_a_record_that_is_up_to_date_is_not_written_when_it_is_opened(file):
+    Database.open(file, ONE).close()
+    before = file.read_bytes()
+
+    Database.open(file, ONE).close()
+
+    assert file.read_bytes() == before
+
+
+def test_a_change_of_version_that_fails_leaves_the_record_as_it_was(file):
+    with contextlib.closing(Database.open(file, ONE)) as database:
+        add(database, "a.jpg")
+
+    with pytest.raises(LedgerError, match="already exists"):
+        Database.open(file, BROKEN)
+
+    assert version(file) == 1
+    with contextlib.closing(Database.open(file, TWO)) as database:
+        assert names(database) == ["a.jpg"]
+
+
+def test_a_reader_does_not_bring_an_earlier_record_up_to_date_but_says_who_does(file):
+    Database.open(file, ONE).close()
+
+    with pytest.raises(LedgerError, match="earlier version") as caught:
+        Database.open_read_only(file, TWO)
+
+    assert "Start the daemon" in caught.value.remedy
+    assert version(file) == 1
+
+
+def test_a_transaction_inside_another_is_undone_alone_however_deep(database):
+    with database.transaction():
+        add(database, "outer")
+        with database.transaction():
+            add(database, "inner")
+            with pytest.raises(ZeroDivisionError), database.transaction():
+                add(database, "innermost")
+                raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError), database.transaction():
+            add(database, "another")
+            raise ZeroDivisionError
+
+    assert names(database) == ["inner", "outer"]
+
+
+def test_what_an_inner_transaction_kept_is_undone_with_the_outer_one(database):
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        with database.transaction():
+            add(database, "inner")
+        raise ZeroDivisionError
+
+    assert names(database) == []
+
+
+def test_after_a_refused_change_the_next_one_is_made(database):
+    add(database, "a.jpg")
+
+    with pytest.raises(LedgerError, match="UNIQUE"), database.transaction():
+        add(database, "b.jpg")
+        add(database, "a.jpg")
+    with database.transaction():
+        add(database, "c.jpg")
+
+    assert names(database) == ["a.jpg", "c.jpg"]
+
+
+def test_a_full_disk_is_told_with_a_remedy_and_what_was_kept_stays(database):
+    add(database, "a.jpg")
+    pages = database.rows("PRAGMA page_count")[0][0]
+    database.rows(f"PRAGMA max_page_count = {pages}")  # SQLite's own way of a disk with no room left
+
+    with pytest.raises(LedgerError, match="full") as caught, database.transaction():
+        for number in range(1000):
+            add(database, f"{number:0100}.jpg")
+
+    assert caught.value.remedy == "Free some space on its disk."
+    assert names(database) == ["a.jpg"]
+    database.rows("PRAGMA max_page_count = 10000")
+    with database.transaction():
+        add(database, "b.jpg")
+    assert names(database) == ["a.jpg", "b.jpg"]
+
+
+def test_a_snapshot_shows_one_moment_whatever_is_written_meanwhile(database, file):
+    with contextlib.closing(Database.open_read_only(file, ONE)) as reader:
+        with reader.snapshot():
+            assert names(reader) == []
+            add(database, "a.jpg")
+            assert names(reader) == []
+        assert names(reader) == ["a.jpg"]
+
+
+@pytest.mark.parametrize(("durable", "level"), [(True, 2), (False, 1)])
+def test_only_durable_changes_wait_for_the_disk(database, durable, level):
+    """SQLite numbers the levels: 1 is NORMAL, 2 is FULL."""
+    with database.transaction(durable=durable):
+        assert database.rows("PRAGMA synchronous")[0][0] == level
+
+
+def test_foreign_keys_are_enforced_which_sqlite_does_only_where_it_is_asked_to(database):
+    assert database.rows("PRAGMA foreign_keys")[0][0] == 1
+
+
+def test_who_holds_the_file_is_waited_for_and_then_told(database, file, monkeypatch):
+    monkeypatch.setattr("monet_watch.database._BUSY_SECONDS", 0.01)
+    with (
+        contextlib.closing(Database.open(file, ONE)) as other,
+        database.transaction(),
+        pytest.raises(LedgerError, match="locked") as caught,
+        other.transaction(),
+    ):
+        pass
+
+    assert caught.value.remedy == "Another program holds it; close that one."
