@@ -1,18 +1,56 @@
-"""A photo's bytes become pixels: decoded, turned upright, brought to sRGB. And pictures are resized here."""
+"""A photo's bytes become pixels: decoded, turned upright, brought to sRGB. And pictures are resized here.
 
+The only module that meets a codec. Whatever a codec raises leaves as a `PhotoError`.
+"""
+
+import contextlib
 import io
+import re
+import threading
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
 
 import numpy as np
 import pillow_heif
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageMode, UnidentifiedImageError
+from PIL.Image import Transpose
 
-from monet_watch.errors import NotAPhotoError, PhotoTooLargeError
+from monet_watch.engine.kinds import RAW, Kind, ends_early, has_empty_tail, kind_of
+from monet_watch.errors import NotAPhotoError, PhotoError, PhotoTooLargeError, TruncatedPhotoError
 
 __all__ = ["Photo", "decode", "fitted_size", "resize"]
 
 pillow_heif.register_heif_opener()
+Image.init()
+
+_REFUSED = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "IPTC"})
+"""What Pillow knows but cannot draw by itself: EPS would run Ghostscript, the others only have a name and a size."""
+
+_FORMATS = tuple(name for name in Image.ID if name not in _REFUSED)
+
+_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+"""What undoes each value of EXIF's Orientation (Exif 2.32, 4.6.4)."""
+
+_PROFILE_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
+"""ICC colour spaces (ICC.1, table 19) and the modes of Pillow that hold their pixels."""
+
+_ENDED_EARLY = re.compile(r"truncated|end of file|reached eof|not enough image data|incomplete header|only got", re.I)
+
+_LARGEST_PIXELS = 2**30  # a picture enlarged beyond this has proportions that no painting has
+
+_pillow = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,39 +67,249 @@ class Photo:
 
 
 def decode(data: bytes, limit_pixels: int) -> Photo:
-    """Decode ``data``, the content of a picture's file, with at most ``limit_pixels`` pixels.
+    """Decode ``data``, the content of a picture's file: its first frame, if it has several.
+
+    The number of pixels is read from the header and compared with ``limit_pixels`` before anything is decoded.
 
     Raises NotAPhotoError, TruncatedPhotoError or PhotoTooLargeError, and nothing else.
     """
+    with _errors_translated(data, limit_pixels), _pillow_limited_to(limit_pixels):
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            _check_pixels(opened.size, limit_pixels)
+            _check_developed(opened)
+            opened.load()
+            _check_pixels(opened.size, limit_pixels)
+            exif = _exif(opened)
+            colour, alpha = _split(opened)
+            profile = opened.info.get("icc_profile")
+        _check_whole(data)
+        return _photo(_to_srgb(colour, profile), alpha, exif)
+
+
+def _photo(rgb: Image.Image, alpha: Image.Image | None, exif: Image.Exif) -> Photo:
+    orientation = _UPRIGHT.get(exif.get(ExifTags.Base.Orientation, 1))
+    if orientation is not None:
+        rgb = rgb.transpose(orientation)
+        alpha = alpha.transpose(orientation) if alpha is not None else None
+    date_taken = _date_taken(exif)
+    if alpha is None or alpha.getextrema() == (255, 255):
+        return Photo(np.array(rgb), None, date_taken)
+    on_white = Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
+    return Photo(np.array(on_white), np.array(alpha), date_taken)
+
+
+# --- The boundary: limits and errors
+
+
+@contextlib.contextmanager
+def _pillow_limited_to(limit_pixels: int) -> Iterator[None]:
+    """Let Pillow's own guards, which see each frame and tile, use our limit; keep its warnings from everyone else."""
+    with _pillow, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limit_pixels
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = usual
+
+
+@contextlib.contextmanager
+def _errors_translated(data: bytes, limit_pixels: int) -> Iterator[None]:
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            if opened.width * opened.height > limit_pixels:
-                raise PhotoTooLargeError("The picture has too many pixels.")
-            upright = ImageOps.exif_transpose(opened).convert("RGBA")
-    except (UnidentifiedImageError, OSError) as error:
-        raise NotAPhotoError("This is no picture.") from error
-    white = Image.new("RGBA", upright.size, "white")
-    image = np.array(Image.alpha_composite(white, upright).convert("RGB"))
-    alpha = np.array(upright.getchannel("A"))
-    return Photo(image, None if bool((alpha == 255).all()) else alpha, None)
+        yield
+    except PhotoError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        found = re.search(r"(\d+) pixels", str(error))
+        raise _too_large(int(found[1]) if found else limit_pixels + 1, limit_pixels) from error
+    except MemoryError as error:
+        raise PhotoTooLargeError("There is not enough memory to open it.", "Make the picture smaller.") from error
+    except Exception as error:  # codecs raise anything: SyntaxError, struct.error, KeyError, OSError ...
+        raise _unreadable(data, error) from error
+
+
+def _unreadable(data: bytes, error: Exception) -> PhotoError:
+    kind = kind_of(data)
+    reason = str(error) if not isinstance(error, UnidentifiedImageError) else ""
+    if ends_early(data) or has_empty_tail(data) or _ENDED_EARLY.search(reason):
+        return _ended_early(kind.name if kind.is_picture else "the file")
+    if kind.is_picture:
+        detail = f" ({reason})" if reason else ""
+        return NotAPhotoError(f"It looks like {kind.name}, but it is damaged{detail}.", kind.remedy)
+    return _no_picture(kind)
+
+
+def _no_picture(kind: Kind) -> NotAPhotoError:
+    return NotAPhotoError(f"It looks like {kind.name}, not like a picture that can be painted.", kind.remedy)
+
+
+def _ended_early(what: str) -> TruncatedPhotoError:
+    return TruncatedPhotoError(
+        f"It ends too early: a part of {what} is missing.",
+        "Perhaps it is still being copied, or the copy was interrupted: copy the file again.",
+    )
+
+
+def _check_pixels(size: tuple[int, int], limit_pixels: int) -> None:
+    if size[0] * size[1] > limit_pixels:
+        raise _too_large(size[0] * size[1], limit_pixels)
+
+
+def _too_large(pixels: int, limit_pixels: int) -> PhotoTooLargeError:
+    return PhotoTooLargeError(
+        f"It has {pixels:,} pixels, and the limit is {limit_pixels:,}.",
+        "Make the picture smaller, or raise the limit in the configuration.",
+    )
+
+
+def _check_developed(opened: Image.Image) -> None:
+    """Refuse RAW files that call themselves TIFF: all that Pillow can read of them is a thumbnail."""
+    tags = getattr(opened, "tag_v2", {})
+    is_preview = bool(int(tags.get(254, 0)) & 1) and 330 in tags  # NewSubfileType, SubIFDs (TIFF/EP, 5.2.12)
+    if is_preview or 50706 in tags:  # DNGVersion
+        raise _no_picture(RAW)
+
+
+def _check_whole(data: bytes) -> None:
+    """Refuse what decoders draw in grey without a word: a PNG that never ends, and data that runs into zeros."""
+    if (data.startswith(b"\x89PNG") or has_empty_tail(data)) and ends_early(data.rstrip(b"\0")):
+        raise _ended_early(kind_of(data).name)
+
+
+# --- EXIF
+
+
+def _exif(opened: Image.Image) -> Image.Exif:
+    """Return what EXIF says; a damaged block says nothing."""
+    with contextlib.suppress(Exception):
+        exif = opened.getexif()
+        exif.get_ifd(ExifTags.IFD.Exif)
+        return exif
+    return Image.Exif()
+
+
+def _date_taken(exif: Image.Exif) -> str | None:
+    original = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
+    return _valid_date(original) or _valid_date(exif.get(ExifTags.Base.DateTime))
+
+
+def _valid_date(value: object) -> str | None:
+    """Return ``value`` if it is a date as EXIF writes it: cameras with an unset clock write zeros or blanks."""
+    text = value.rstrip("\0 ") if isinstance(value, str) else ""
+    if not re.fullmatch(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", text, re.ASCII):
+        return None
+    with contextlib.suppress(ValueError):
+        datetime.strptime(text, "%Y:%m:%d %H:%M:%S")
+        return text
+    return None
+
+
+# --- Channels: everything becomes 8-bit L, RGB, CMYK or LAB, and alpha apart
+
+
+def _split(opened: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Return the colours (mode L, RGB, CMYK or LAB) and the alpha (mode L) of a loaded picture."""
+    if opened.mode.startswith("I;16") or opened.mode in {"I", "F"}:
+        return _grey_of_samples(opened)
+    if not opened.has_transparency_data:
+        return (opened if opened.mode in {"RGB", "CMYK", "LAB"} else opened.convert(_opaque_mode(opened))), None
+    straight = opened.convert("LA") if opened.mode == "La" else opened
+    rgba = straight.convert("RGBA")
+    colour = rgba.convert("RGB")
+    return (colour.getchannel("R") if _opaque_mode(opened) == "L" else colour), rgba.getchannel("A")
+
+
+def _opaque_mode(opened: Image.Image) -> str:
+    is_grey = opened.mode != "P" and opened.mode != "PA" and ImageMode.getmode(opened.mode).basemode == "L"
+    return "L" if is_grey else "RGB"
+
+
+def _grey_of_samples(opened: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Scale 16-bit, 32-bit or float samples to 8 bits, without clipping the bright ones."""
+    samples = _samples(opened)
+    clear = opened.info.get("transparency")
+    alpha = np.where(samples == clear, 0, 255).astype(np.uint8) if isinstance(clear, int) else None
+    shares = _shares_of_white(samples.astype(np.float64), opened.mode)
+    if getattr(opened, "tag_v2", {}).get(262) == 0:  # PhotometricInterpretation is WhiteIsZero
+        shares = 1 - shares
+    grey = np.rint(shares * 255).astype(np.uint8)
+    return Image.fromarray(grey), Image.fromarray(alpha) if alpha is not None else None
+
+
+def _samples(opened: Image.Image) -> NDArray[np.generic]:
+    samples = np.asarray(opened)
+    tags = getattr(opened, "tag_v2", {})
+    unsigned = tags.get(258) == (32,) and tags.get(339, (1,)) == (1,)  # BitsPerSample, SampleFormat
+    return samples.view(np.uint32) if unsigned and opened.mode == "I" else samples
+
+
+def _shares_of_white(values: NDArray[np.float64], mode: str) -> NDArray[np.float64]:
+    """Scale to [0, 1]. White is where the samples' scale ends, or the brightest value if that lies beyond."""
+    finite = values[np.isfinite(values)]
+    darkest, brightest = float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
+    end = 1.0 if mode == "F" else 65535.0 if darkest >= 0 else 32767.0
+    white = max(end, brightest)
+    return (np.nan_to_num(values, nan=darkest, posinf=white, neginf=darkest) - darkest) / (white - darkest)
+
+
+# --- Colours
+
+
+@cache
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+def _to_srgb(colour: Image.Image, embedded: object) -> Image.Image:
+    """Return ``colour`` as RGB in sRGB; a profile that is damaged or made for other pixels counts as none."""
+    if isinstance(embedded, bytes) and embedded:
+        with contextlib.suppress(Exception):
+            return _transformed(colour, ImageCms.ImageCmsProfile(io.BytesIO(embedded)))
+    if colour.mode == "LAB":
+        return _transformed(colour, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
+    return colour.convert("RGB")
+
+
+def _transformed(colour: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
+    """Raises ImageCms.PyCMSError, or KeyError, where the profile doesn't fit."""
+    mode = _PROFILE_MODES[source.profile.xcolor_space.strip()]
+    if mode == "RGB" and colour.mode == "L":
+        colour = colour.convert("RGB")
+    if mode != colour.mode:
+        raise ImageCms.PyCMSError(f"a profile for {mode} does not fit pixels in {colour.mode}")
+    intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+    result = ImageCms.profileToProfile(colour, source, _srgb(), intent, "RGB", flags=flags)
+    assert result is not None  # it is None only for a transformation in place
+    return result
+
+
+# --- Sizes
 
 
 def fitted_size(width: int, height: int, short_side: int, enlarge: bool) -> tuple[int, int]:
     """Return (width, height) in pixels with the shorter of them at ``short_side`` and the aspect kept.
 
     A smaller picture keeps its size, unless ``enlarge``. The long side is rounded, half up.
+
+    Raises PhotoTooLargeError if a very narrow picture would have to be enlarged beyond all measure.
     """
     short = min(width, height)
     if short == short_side or (short < short_side and not enlarge):
         return width, height
     long = (2 * max(width, height) * short_side + short) // (2 * short)
+    if long * short_side > max(_LARGEST_PIXELS, width * height):
+        raise PhotoTooLargeError(
+            f"It is too narrow: enlarged from {width} × {height} pixels, its long side would have {long:,}.",
+            "Crop the picture, or set enlarge: false.",
+        )
     return (short_side, long) if width <= height else (long, short_side)
 
 
 def resize(picture: NDArray[np.uint8], short_side: int, enlarge: bool) -> NDArray[np.uint8]:
-    """Return ``picture``, uint8 of shape (H, W, 3) or (H, W), at its `fitted_size` (Lanczos).
+    """Return ``picture``, uint8 of shape (H, W, 3) or (H, W), at its `fitted_size`, by Lanczos resampling.
 
-    A picture that has that size already is returned as it is.
+    A picture that has that size already is returned as it is. Raises what `fitted_size` raises.
     """
     height, width = picture.shape[:2]
     size = fitted_size(width, height, short_side, enlarge)
