@@ -24,9 +24,9 @@ class Notice:
     float, bool, None) for JSON lines. Neither text nor photo is safe to print as it is: file names come from
     strangers, and whoever prints them escapes control characters and markup.
 
-    Events: ``started``, ``scanned``, ``waiting``, ``queued``, ``painting``, ``step``, ``snapshot``, ``done``, ``copied``,
-    ``known``, ``removed``, ``problem``, ``settings-broken``, ``settings-mended``, ``worker-ready``, ``worker-died``,
-    ``stopping``, ``stopped``.
+    Events: ``started``, ``watching``, ``scanned``, ``waiting``, ``queued``, ``painting``, ``step``, ``snapshot``,
+    ``done``, ``copied``, ``removed``, ``problem``, ``settings``, ``settings-broken``, ``settings-mended``,
+    ``worker-ready``, ``worker-died``, ``stopping``, ``stopped``.
     """
 
     event: str

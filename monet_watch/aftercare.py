@@ -1,0 +1,90 @@
+"""What becomes of a photo once its painting is safely on disk: it stays, moves to the archive, or goes.
+
+It moves or goes only if it is still, byte for byte, the photo that was painted.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from monet_watch.errors import OutboxError, PhotoError
+from monet_watch.inbox.survey import InboxGoneError, read_photo
+from monet_watch.outbox.files import sync_folder, write_whole
+
+__all__ = ["Aftercare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Aftercare:
+    """Does with originals what the settings say. ``archive`` is needed where ``after`` is ``move``."""
+
+    inbox: Path
+    after: Literal["keep", "move", "delete"]
+    archive: Path | None
+    limit_bytes: int
+
+    def __call__(self, photo: PurePosixPath, sha256: str) -> str:
+        """Treat ``photo`` (relative to the inbox) and return in words what was done; empty if nothing was.
+
+        Raises OutboxError where the archive cannot be written or the original cannot be removed; then it is still
+        where it was.
+        """
+        if self.after == "keep":
+            return ""
+        data = self._read(photo)
+        if data is None or hashlib.sha256(data).hexdigest() != sha256:
+            return ""  # gone, or a later photo of the same name, which is another story
+        try:
+            return self._move(photo, data) if self.after == "move" else self._delete(photo)
+        except OSError as error:
+            remedy = "Check the permissions of the inbox and of the archive, or set after: keep."
+            raise OutboxError(f"{photo} cannot be put away: {error.strerror or error}.", remedy) from error
+
+    def _move(self, photo: PurePosixPath, data: bytes) -> str:
+        archived = self._put_away(photo, data)
+        self._remove(photo)
+        return f"The photo was moved to {archived}."
+
+    def _delete(self, photo: PurePosixPath) -> str:
+        self._remove(photo)
+        return "The photo was deleted."
+
+    def _read(self, photo: PurePosixPath) -> bytes | None:
+        try:
+            return read_photo(self.inbox, photo, self.limit_bytes)[0]
+        except (PhotoError, InboxGoneError):
+            return None  # the next scan sees it again
+
+    def _put_away(self, photo: PurePosixPath, data: bytes) -> Path:
+        """Write the photo into the archive beside what is there, with its time, and return where it lies."""
+        assert self.archive is not None
+        for target in self._targets(photo, data):
+            if not os.path.lexists(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(target, data)
+                self._keep_time(photo, target)
+                return target
+            if target.is_file() and target.read_bytes() == data:
+                return target  # put away before, and stopped before the original was removed
+        raise OutboxError(f"There is no free name for {photo} in {self.archive}.")
+
+    def _targets(self, photo: PurePosixPath, data: bytes) -> Iterator[Path]:
+        assert self.archive is not None
+        digest = hashlib.sha256(data).hexdigest()
+        yield self.archive / photo
+        yield self.archive / photo.with_name(f"{photo.stem}-{digest[:8]}{photo.suffix}")
+        yield self.archive / photo.with_name(f"{digest}{photo.suffix}")
+
+    def _keep_time(self, photo: PurePosixPath, target: Path) -> None:
+        with contextlib.suppress(OSError):  # some shares refuse to set times; the photo itself is safe
+            facts = (self.inbox / photo).stat()
+            os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+    def _remove(self, photo: PurePosixPath) -> None:
+        path = self.inbox / photo
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)

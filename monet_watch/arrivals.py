@@ -1,0 +1,348 @@
+"""From the inbox to the queue: what was seen, is it whole, what is to be done with it.
+
+The way of a photo: seen (event or scan) → at rest → hashed → settings resolved → queued. Everything here runs in the
+daemon's loop; the reading of files is done by the surveyor's thread, which posts what it found.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from monet_watch.errors import OutboxError, SettingsError
+from monet_watch.inbox.ignore import Kind, Sieve
+from monet_watch.inbox.settle import FileFacts, Gone, Settling, Whole
+from monet_watch.inbox.survey import Hashed, HashFailed, Scanned, Surveyor, UnreadablePhotoError, look
+from monet_watch.ledger import Job, JobState, Known, Ledger
+from monet_watch.notices import Level, Listener, Notice
+from monet_watch.outbox.files import Outbox
+from monet_watch.plan import Plan, Planner
+from monet_watch.settings import identity
+
+__all__ = ["Arrivals", "ArrivalsParts"]
+
+_SETTLING = "It was seen; it is taken when nobody has written to it for a while."
+_INBOX = PurePosixPath()
+_UNFINISHED = (JobState.WAITING, JobState.QUEUED, JobState.PROBLEM)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalsParts:
+    """What arrivals work with. ``now`` is a monotonic clock in seconds."""
+
+    inbox: Path
+    sieve: Sieve
+    settling: Settling
+    planner: Planner
+    surveyor: Surveyor
+    ledger: Ledger
+    outbox: Outbox
+    tell: Listener
+    now: Callable[[], float]
+
+
+class Arrivals:
+    """Follows every photo until it is queued. ``admit`` is given each job that is queued, or found to be done."""
+
+    def __init__(self, parts: ArrivalsParts, admit: Callable[[Job], None]) -> None:
+        self._parts = parts
+        self._admit = admit
+        self._scans = 0
+        self._hashing: set[PurePosixPath] = set()
+        self._held: dict[PurePosixPath, FileFacts] = {}
+        self._settings_seen: dict[PurePosixPath, FileFacts] = {}
+        self._settings_pending: set[PurePosixPath] = set()
+        self._broken: dict[PurePosixPath, tuple[str, ...]] = {}
+        self._cleared: set[PurePosixPath] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is on its way to the queue; empty files, which may stay so for ever, do not count."""
+        return self._scans > 0 or bool(self._hashing) or self._parts.settling.changing
+
+    @property
+    def broken_folders(self) -> int:
+        """How many folders wait for their settings to be mended."""
+        return len(self._broken)
+
+    def next_due(self) -> float | None:
+        """When `look_again` has something to do, on the monotonic clock."""
+        return self._parts.settling.next_due()
+
+    # Seen.
+
+    def scan(self, folder: PurePosixPath = _INBOX) -> None:
+        """Have ``folder``, relative to the inbox, scanned; `scanned` or `scan_failed` is to be called with what comes."""
+        self._scans += 1
+        self._parts.surveyor.scan(folder)
+
+    def scan_failed(self) -> None:
+        """A scan or the reading of a photo failed because the inbox is away: nothing is known, nothing forgotten."""
+        self._scans = max(0, self._scans - 1)
+        self._hashing.clear()
+
+    def touched(self, path: PurePosixPath, closed: bool) -> None:
+        """A file was made, written or moved in."""
+        kind = self._parts.sieve.kind(path)
+        if kind is Kind.NOTHING:
+            return
+        facts = self._look(path)
+        if facts is None:
+            self.gone(path)
+        elif kind is Kind.SETTINGS:
+            self._see_settings(path, facts, closed)
+        else:
+            self._see(path, facts, self._newest(path), closed)
+
+    def scanned(self, scanned: Scanned) -> None:
+        """A scan has ended: whatever events missed is made good."""
+        self._scans = max(0, self._scans - 1)
+        self._parts.planner.refresh()
+        self._recheck_broken()
+        known = self._parts.ledger.known_paths()
+        present = {found.path for found in scanned.found}
+        with self._parts.ledger.batch():
+            for found in sorted(scanned.found, key=lambda found: found.kind is not Kind.SETTINGS):
+                if found.kind is Kind.SETTINGS:
+                    self._see_settings(found.path, found.facts, closed=False)
+                else:
+                    self._see(found.path, found.facts, known.get(found.path), closed=False)
+            for path in [*known, *self._settings_seen]:
+                if path not in present and scanned.covers(path):
+                    self._missed(path, known.get(path))
+
+    def gone(self, path: PurePosixPath) -> None:
+        """A file was deleted or moved away; a folder's files are named one by one by the scan that follows."""
+        if self._parts.sieve.kind(path) is Kind.SETTINGS:
+            self._settings_gone(path)
+            return
+        self._parts.settling.gone(path)
+        self._held.pop(path, None)
+        for job in self._parts.ledger.forget(path):
+            if job.state is JobState.PROBLEM:
+                self._clear_problem(path)
+            self._tell("removed", "It was removed from the inbox before it was painted.", path)
+
+    def truncated(self, job: Job) -> bool:
+        """The photo ended too early: True if it waits for the rest, False if it has waited long enough."""
+        facts = self._look(job.path)
+        if facts is None:
+            return True  # the scan or the event that tells of its going is on its way
+        if not self._parts.settling.truncated(job.path, facts, self._parts.now()):
+            return False
+        reason = "It ends too early; it may still be on its way, and is looked at again."
+        self._parts.ledger.unsettle(job.id, reason=reason)
+        self._tell("waiting", reason, job.path)
+        return True
+
+    def again(self, path: PurePosixPath) -> None:
+        """The photo, or what it is painted with, is not what it was when it was queued: look at both again."""
+        self._parts.planner.refresh()
+        self._held.pop(path, None)
+        facts = self._look(path)
+        if facts is None:
+            self.gone(path)
+        else:
+            self._settle(path, facts, closed=False)
+
+    def report(self, path: PurePosixPath, reason: str, remedy: str) -> None:
+        """Say in the outbox, and to whoever listens, why ``path`` cannot be painted and what to do about it."""
+        self._tell("problem", f"{reason} {remedy}".strip(), path, Level.ERROR)
+        try:
+            self._parts.outbox.tell_problem(path, "This photo could not be painted.", reason, remedy)
+        except OutboxError as trouble:
+            self._tell("problem", f"Its report cannot be written: {trouble}", path, Level.ERROR)
+
+    def _look(self, path: PurePosixPath) -> FileFacts | None:
+        """The facts of a file; one of which the file system tells nothing is not there until a scan finds it."""
+        try:
+            return look(self._parts.inbox, path)
+        except UnreadablePhotoError:
+            return None
+
+    def _see(self, path: PurePosixPath, facts: FileFacts, known: Known | None, closed: bool) -> None:
+        if path in self._parts.settling:
+            self._parts.settling.saw(path, facts, self._parts.now(), closed)
+        elif known is not None and self._unchanged(path, facts, known):
+            if known.state is JobState.DONE:
+                self._admit(self._parts.ledger.known(path)[0])
+        else:
+            self._settle(path, facts, closed)
+
+    def _settle(self, path: PurePosixPath, facts: FileFacts, closed: bool) -> None:
+        ledger = self._parts.ledger
+        ledger.forget(path)
+        ledger.wait(path, size=facts.size, mtime_ns=facts.mtime_ns, reason=_SETTLING)
+        self._parts.settling.saw(path, facts, self._parts.now(), closed)
+        self._tell("waiting", _SETTLING, path, Level.DEBUG)
+
+    def _unchanged(self, path: PurePosixPath, facts: FileFacts, known: Known) -> bool:
+        if path in self._hashing:
+            return True
+        if (known.size, known.mtime_ns) != (facts.size, facts.mtime_ns):
+            return False
+        plan = self._plan(path.parent)
+        if plan is None:
+            return self._held.get(path) == facts or known.state in (JobState.DONE, JobState.RUNNING)
+        return known.state is not JobState.WAITING and known.settings_key == plan.settings_key
+
+    def _newest(self, path: PurePosixPath) -> Known | None:
+        for job in self._parts.ledger.known(path)[:1]:
+            return Known(job.state, job.size, job.mtime_ns, job.settings_key, job.photo_sha256)
+        return None
+
+    def _missed(self, path: PurePosixPath, known: Known | None) -> None:
+        if known is None:
+            self._settings_gone(path)
+        elif known.state in _UNFINISHED:
+            self.gone(path)
+
+    # At rest.
+
+    def look_again(self) -> None:
+        """Look at what may be whole by this time."""
+        parts = self._parts
+        for path in parts.settling.due(parts.now()):
+            match parts.settling.looked(path, self._look(path), parts.now()):
+                case Whole(_, facts):
+                    self._at_rest(path, facts)
+                case Gone():
+                    self.gone(path)
+                case _:
+                    pass
+
+    def _at_rest(self, path: PurePosixPath, facts: FileFacts) -> None:
+        if self._parts.sieve.kind(path) is Kind.SETTINGS:
+            self._settings_whole(path, facts)
+        elif any(pending.parent in (path.parent, *path.parent.parents) for pending in self._settings_pending):
+            self._parts.settling.saw(path, facts, self._parts.now())  # its folder's style is still being copied
+        else:
+            self._hashing.add(path)
+            self._parts.surveyor.hash(path)
+
+    # Hashed.
+
+    def hashed(self, hashed: Hashed) -> None:
+        """The photo is whole and its bytes are known: queue it, or hold it until its settings are mended."""
+        self._hashing.discard(hashed.path)
+        plan = self._plan(hashed.path.parent)
+        if plan is None:
+            self._hold(hashed.path, hashed.facts)
+            return
+        self._held.pop(hashed.path, None)
+        job = self._parts.ledger.queue(
+            hashed.path,
+            size=hashed.facts.size,
+            mtime_ns=hashed.facts.mtime_ns,
+            photo_sha256=hashed.sha256,
+            settings_key=plan.settings_key,
+            identity=identity(hashed.sha256, plan.settings_key),
+            settings=plan.to_json(),
+            steps=plan.recipe.steps,
+        )
+        if job.state is JobState.QUEUED:
+            self._clear_problem(hashed.path)
+            self._tell("queued", "It is whole and waits for its turn.", hashed.path)
+        self._admit(job)
+
+    def hash_failed(self, failed: HashFailed) -> None:
+        """The photo could not be read: gone, changed meanwhile, or not readable."""
+        self._hashing.discard(failed.path)
+        facts = self._look(failed.path)
+        if facts is None:
+            self.gone(failed.path)
+        elif failed.kind == "ChangedWhileReadError":
+            self._settle(failed.path, facts, closed=False)
+        else:
+            self._unreadable(failed, facts)
+
+    def _unreadable(self, failed: HashFailed, facts: FileFacts) -> None:
+        """A problem, looked at again by every scan: nothing of the file itself has to change for it to be solved."""
+        job = self._parts.ledger.wait(
+            failed.path, size=facts.size, mtime_ns=facts.mtime_ns, reason=failed.reason, remedy=failed.remedy
+        )
+        self._parts.ledger.fail(job.id, kind=failed.kind, reason=failed.reason, remedy=failed.remedy)
+        self.report(failed.path, failed.reason, failed.remedy)
+
+    def _hold(self, path: PurePosixPath, facts: FileFacts) -> None:
+        self._held[path] = facts
+        reason = f"The settings of its folder cannot be used: {'; '.join(self._broken[path.parent])}"
+        remedy = "It is painted as soon as they are mended."
+        self._parts.ledger.wait(
+            path, size=facts.size, mtime_ns=facts.mtime_ns, reason=reason, remedy=remedy, kind="SettingsError"
+        )
+        self._tell("waiting", f"{reason} {remedy}".strip(), path, Level.WARNING)
+
+    # Settings.
+
+    def _see_settings(self, path: PurePosixPath, facts: FileFacts, closed: bool) -> None:
+        if self._settings_seen.get(path) == facts:
+            return
+        if facts.size == 0 and path.suffix.lower() in (".yaml", ".yml"):
+            self._settings_whole(path, facts)  # an empty file is a valid one, and nothing more may follow
+            return
+        self._settings_pending.add(path)
+        self._parts.settling.saw(path, facts, self._parts.now(), closed)
+
+    def _settings_whole(self, path: PurePosixPath, facts: FileFacts) -> None:
+        first_look = path not in self._settings_seen
+        self._settings_pending.discard(path)
+        self._settings_seen[path] = facts
+        self._settings_changed(path)
+        if not first_look:
+            self._tell("settings", "It was changed.", path, Level.DEBUG)
+
+    def _settings_gone(self, path: PurePosixPath) -> None:
+        self._parts.settling.gone(path)
+        self._settings_pending.discard(path)
+        if self._settings_seen.pop(path, None) is not None:
+            self._settings_changed(path)
+
+    def _settings_changed(self, path: PurePosixPath) -> None:
+        self._parts.planner.refresh()
+        self._recheck_broken()
+        self._plan(path.parent)
+        self.scan(path.parent)
+
+    def _recheck_broken(self) -> None:
+        for folder in list(self._broken):
+            self._plan(folder)
+
+    def _plan(self, folder: PurePosixPath) -> Plan | None:
+        """Return the folder's plan; None, told once, if its settings are broken."""
+        try:
+            plan = self._parts.planner.plan(folder)
+        except SettingsError as error:
+            self._tell_broken(folder, error)
+            return None
+        self._tell_mended(folder)
+        return plan
+
+    def _tell_broken(self, folder: PurePosixPath, error: SettingsError) -> None:
+        if self._broken.get(folder) == error.faults:
+            return
+        self._broken[folder] = error.faults
+        text = "The settings of this folder cannot be used, and its photos wait."
+        self._tell("settings-broken", f"{text} {'; '.join(error.faults)}", folder / "style.yaml", Level.ERROR)
+        reason = "\n            ".join(error.faults)
+        remedy = error.remedy or "Mend it; the photos that wait are then painted by themselves."
+        try:
+            self._parts.outbox.tell_problem(folder / "style.yaml", text, reason, remedy)
+        except OutboxError as trouble:
+            self._tell("problem", str(trouble), folder, Level.ERROR)
+
+    def _tell_mended(self, folder: PurePosixPath) -> None:
+        was_broken = self._broken.pop(folder, None) is not None
+        if was_broken:
+            self._tell("settings-mended", "The settings can be used again.", folder / "style.yaml")
+        if was_broken or folder not in self._cleared:
+            self._cleared.add(folder)  # a report may be left from before a restart
+            self._clear_problem(folder / "style.yaml")
+
+    def _clear_problem(self, path: PurePosixPath) -> None:
+        try:
+            self._parts.outbox.clear_problem(path)
+        except OutboxError as trouble:
+            self._tell("problem", str(trouble), path, Level.WARNING)
+
+    def _tell(self, event: str, text: str, path: PurePosixPath, level: Level = Level.INFO) -> None:
+        self._parts.tell(Notice(event, text, str(path), level))

@@ -1,0 +1,47 @@
+"""The last checkpoint of each painting under way, in the state folder: what lets it go on after a stop."""
+
+import contextlib
+from collections.abc import Collection
+from pathlib import Path
+
+from monet_watch.outbox.files import remove_temporaries, write_whole
+
+__all__ = ["Checkpoints"]
+
+_SUFFIX = ".checkpoint"
+
+
+class Checkpoints:
+    """Checkpoints by the identity of their painting; each replaces the one before."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, identity: str, data: bytes) -> None:
+        """Keep ``data``. Raises OutboxError where it cannot be written; the one before is kept then."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self._path(identity), data)
+
+    def load(self, identity: str) -> bytes | None:
+        """Return what was saved last; None where nothing was, or where it cannot be read."""
+        try:
+            return self._path(identity).read_bytes()
+        except OSError:
+            return None  # the painting then begins again, which costs time and nothing else
+
+    def discard(self, identity: str) -> None:
+        """Forget the painting's checkpoint, if there is one."""
+        with contextlib.suppress(OSError):
+            self._path(identity).unlink(missing_ok=True)
+
+    def keep_only(self, identities: Collection[str]) -> None:
+        """Remove the checkpoints of all other paintings, and what interrupted writes left."""
+        if not self._folder.is_dir():
+            return
+        remove_temporaries(self._folder)
+        for path in self._folder.glob(f"*{_SUFFIX}"):
+            if path.name.removesuffix(_SUFFIX) not in identities:
+                self.discard(path.name.removesuffix(_SUFFIX))
+
+    def _path(self, identity: str) -> Path:
+        return self._folder / f"{identity}{_SUFFIX}"

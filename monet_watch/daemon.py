@@ -1,0 +1,299 @@
+"""The daemon: one loop over one mailbox. Messages in, decisions out.
+
+Watchdog's threads, the surveyor's, the workers' pipes and the signal handlers only post; only this loop changes the
+ledger. A test drives it without threads: it posts messages, calls `Daemon.turn`, and looks at the ledger.
+"""
+
+import contextlib
+import queue
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from monet_watch.arrivals import Arrivals
+from monet_watch.dispatch import Dispatch, FromWorker
+from monet_watch.errors import MonetWatchError
+from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, SurveyMessage
+from monet_watch.inbox.watch import FileGone, FileTouched, FolderAppeared, FolderGone, Watch, WatchMessage
+from monet_watch.ledger import JobState, Ledger, Overview
+from monet_watch.notices import Level, Listener, Notice
+from monet_watch.service import Notifier, StopAsked
+
+__all__ = ["HEARTBEAT_KEY", "HEARTBEAT_SECONDS", "Daemon", "DaemonParts", "Mailbox", "Message", "Outcome"]
+
+HEARTBEAT_KEY = "heartbeat"
+"""The note in the ledger that says, in seconds since the epoch, when the daemon last went round its loop."""
+
+HEARTBEAT_SECONDS = 10.0
+
+_DRAIN_SECONDS = 8.0  # for a checkpoint after a stop was asked for; the whole must end within ten
+_LONGEST_NAP_SECONDS = 1.0
+_VIEW_SECONDS = 0.25
+_RETRY_WATCH_SECONDS = 15.0
+
+Message = WatchMessage | SurveyMessage | FromWorker | StopAsked
+"""All that can arrive in the mailbox."""
+
+
+class Outcome(IntEnum):
+    """How a run ended; the values are exit codes."""
+
+    FINE = 0
+    PROBLEMS = 1
+
+
+class Mailbox:
+    """Where every thread leaves its messages for the loop."""
+
+    def __init__(self) -> None:
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+
+    def post(self, message: Message) -> None:
+        """Leave a message; from any thread, never blocks. Safe in a signal handler, too."""
+        self._messages.put(message)
+
+    def next(self, timeout_seconds: float) -> Message | None:
+        """Return the oldest message; None if none arrives within ``timeout_seconds``."""
+        try:
+            return self._messages.get(timeout=timeout_seconds) if timeout_seconds > 0 else self._messages.get_nowait()
+        except queue.Empty:
+            return None
+
+
+class View(Protocol):
+    """Whoever shows how things stand."""
+
+    def update(self, overview: Overview) -> None:
+        """Show ``overview``; must not raise and must not block."""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonParts:
+    """What the daemon works with. ``clock`` is monotonic, ``now`` the time of day, both in seconds."""
+
+    mailbox: Mailbox
+    ledger: Ledger
+    arrivals: Arrivals
+    dispatch: Dispatch
+    make_watch: Callable[[], Watch]
+    notifier: Notifier
+    view: View
+    tell: Listener
+    clock: Callable[[], float]
+    now: Callable[[], float]
+    rescan_seconds: float
+    inbox: Path
+
+
+class Daemon:
+    """Runs until it is asked to stop; ``once``: until all that was in the inbox is painted, or cannot be."""
+
+    def __init__(self, parts: DaemonParts, once: bool = False) -> None:
+        self._parts = parts
+        self._once = once
+        self._watch: Watch | None = None
+        self._watch_stack = ExitStack()
+        self._inbox_away = False
+        self._stop_at: float | None = None
+        self._due = {"scan": 0.0, "heartbeat": 0.0, "watchdog": 0.0, "watch": 0.0}
+        self._view_at = 0.0
+        self._changed = True
+
+    def run(self) -> Outcome:
+        """Run to the end. Raises WorkerError where no worker can be started, and LedgerError."""
+        with self._watch_stack:
+            try:
+                self.start()
+                while not self.finished():
+                    self.turn(self.nap())
+                return self._outcome()
+            finally:
+                self._stop()
+
+    # The loop.
+
+    def start(self) -> None:
+        """Start the workers, watch and scan the inbox, and tell the service manager."""
+        parts = self._parts
+        parts.dispatch.open()
+        self._tend_watch()
+        self._tell("started", f"Watching {parts.inbox}.")
+        parts.notifier.ready()
+        self._due["scan"] = parts.clock() + parts.rescan_seconds
+        parts.arrivals.scan()
+
+    def nap(self) -> float:
+        """Seconds until something is due: how long to wait for a message."""
+        dues = [*self._due.values(), self._parts.dispatch.next_due(), self._stop_at]
+        if not self._inbox_away:
+            dues.append(self._parts.arrivals.next_due())
+        if self._changed:
+            dues.append(self._view_at)
+        now = self._parts.clock()
+        return min(max(0.0, min(due for due in dues if due is not None) - now), _LONGEST_NAP_SECONDS)
+
+    def turn(self, timeout_seconds: float = 0.0) -> None:
+        """Handle what has arrived, waiting up to ``timeout_seconds`` for it, then do what is due."""
+        message = self._parts.mailbox.next(timeout_seconds)
+        while message is not None:
+            self._changed = True
+            self._handle(message)
+            message = self._parts.mailbox.next(0)
+        self._tend()
+
+    def finished(self) -> bool:
+        """Whether there is a reason to end the loop."""
+        if self._stop_at is not None:
+            return not self._parts.dispatch.busy or self._parts.clock() >= self._stop_at
+        return self._once and self._is_quiet()
+
+    def _is_quiet(self) -> bool:
+        counts = self._parts.ledger.overview(recent=0).counts
+        return not (self._parts.arrivals.busy or counts[JobState.QUEUED] or counts[JobState.RUNNING])
+
+    def _outcome(self) -> Outcome:
+        counts = self._parts.ledger.overview(recent=0).counts
+        troubled = counts[JobState.PROBLEM] or counts[JobState.WAITING] or self._inbox_away
+        return Outcome.PROBLEMS if self._once and troubled and self._stop_at is None else Outcome.FINE
+
+    # Messages.
+
+    def _handle(self, message: Message) -> None:
+        try:
+            self._sort(message)
+        except InboxGoneError as error:
+            self._inbox_gone(error.message, error.remedy)
+
+    def _sort(self, message: Message) -> None:
+        arrivals = self._parts.arrivals
+        match message:
+            case FileTouched(path, closed):
+                arrivals.touched(path, closed)
+            case FileGone(path):
+                arrivals.gone(path)
+            case FolderAppeared(path) | FolderGone(path):
+                arrivals.scan(path)
+            case Scanned():
+                self._scanned(message)
+            case Hashed():
+                arrivals.hashed(message)
+            case HashFailed():
+                arrivals.hash_failed(message)
+            case InboxGone(reason, remedy):
+                arrivals.scan_failed()
+                self._inbox_gone(reason, remedy)
+            case FromWorker():
+                self._parts.dispatch.handle(message)
+            case StopAsked():
+                self._stop_asked(message)
+
+    def _scanned(self, scanned: Scanned) -> None:
+        if self._inbox_away:
+            self._inbox_away = False
+            self._tell("started", f"The inbox {self._parts.inbox} is there again.")
+        self._parts.arrivals.scanned(scanned)
+        for error in scanned.errors:
+            self._tell("problem", f"It cannot be looked at: {error.reason}", error.path, Level.WARNING)
+        if scanned.sub == PurePosixPath():
+            text = f"{len(scanned.found)} files of interest lie in the inbox."
+            self._tell("scanned", text, details={"files": len(scanned.found)}, level=Level.DEBUG)
+
+    def _inbox_gone(self, reason: str, remedy: str) -> None:
+        if not self._inbox_away:
+            self._inbox_away = True
+            self._tell("problem", f"{reason} {remedy}".strip(), level=Level.ERROR)
+        self._due["scan"] = min(self._due["scan"], self._parts.clock() + _RETRY_WATCH_SECONDS)
+
+    def _stop_asked(self, asked: StopAsked) -> None:
+        if asked.at_once:
+            self._stop_at = self._parts.clock()
+        elif self._stop_at is None:
+            self._stop_at = self._parts.clock() + _DRAIN_SECONDS
+            self._parts.notifier.stopping()
+            self._tell("stopping", f"{asked.signal_name}: what is being painted stops after a checkpoint.")
+            self._parts.dispatch.drain()
+
+    # What is due.
+
+    def _tend(self) -> None:
+        if self._stop_at is None:
+            if not self._inbox_away:
+                with contextlib.suppress(InboxGoneError):  # the scan that is due tells of it
+                    self._parts.arrivals.look_again()
+            if self._is_due("scan", self._parts.rescan_seconds):
+                self._parts.arrivals.scan()
+            self._tend_watch()
+            self._parts.dispatch.tend()
+        self._keep_alive()
+        self._show()
+
+    def _is_due(self, name: str, interval_seconds: float) -> bool:
+        if self._parts.clock() < self._due[name]:
+            return False
+        self._due[name] = self._parts.clock() + interval_seconds
+        return True
+
+    def _tend_watch(self) -> None:
+        """Start the watch, or a new one if it has died; while it cannot be started the scans do its work."""
+        if self._watch is not None and self._watch.alive():
+            self._due["watch"] = self._parts.clock() + _LONGEST_NAP_SECONDS
+            return
+        if not self._is_due("watch", _RETRY_WATCH_SECONDS):
+            return
+        is_restart = self._watch is not None
+        self._watch = None
+        with contextlib.suppress(MonetWatchError):
+            self._watch_stack.close()
+        try:
+            self._watch = self._watch_stack.enter_context(self._parts.make_watch())
+        except InboxGoneError as error:
+            self._inbox_gone(error.message, error.remedy)
+            return
+        self._tell("watching", self._watch.reason, level=Level.DEBUG)
+        if is_restart:
+            self._tell("watching", "The watch on the inbox had ended; it was started again.", level=Level.WARNING)
+            self._parts.arrivals.scan()
+
+    def _keep_alive(self) -> None:
+        interval = self._parts.notifier.watchdog_interval_seconds or HEARTBEAT_SECONDS
+        if self._is_due("watchdog", interval):
+            self._parts.notifier.watchdog()
+        if self._is_due("heartbeat", HEARTBEAT_SECONDS):
+            self._parts.ledger.note(HEARTBEAT_KEY, str(self._parts.now()))
+
+    def _show(self) -> None:
+        if self._changed and self._parts.clock() >= self._view_at:
+            overview = self._parts.ledger.overview()
+            self._parts.view.update(overview)
+            self._parts.notifier.status(_status_line(overview))
+            self._view_at = self._parts.clock() + _VIEW_SECONDS
+            self._changed = False
+
+    def _stop(self) -> None:
+        at_once = self._stop_at is not None and self._parts.clock() >= self._stop_at
+        self._parts.dispatch.close(0.0 if at_once else 2.0)
+        self._parts.ledger.note(HEARTBEAT_KEY, "0")
+        self._parts.view.update(self._parts.ledger.overview())
+        self._tell("stopped", "Stopped; what is queued goes on at the next start.")
+
+    def _tell(
+        self,
+        event: str,
+        text: str,
+        path: PurePosixPath | str = "",
+        level: Level = Level.INFO,
+        details: dict[str, str | int | float | bool | None] | None = None,
+    ) -> None:
+        self._parts.tell(Notice(event, text, str(path), level, details or {}))
+
+
+def _status_line(overview: Overview) -> str:
+    counts = overview.counts
+    painting = ", ".join(f"painting {job.path} ({job.step}/{job.steps})" for job in overview.running)
+    return (
+        f"{painting or 'idle'}; {counts[JobState.QUEUED]} queued, {counts[JobState.WAITING]} waiting, "
+        f"{counts[JobState.DONE]} done, {counts[JobState.PROBLEM]} with a problem"
+    )

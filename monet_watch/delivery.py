@@ -1,0 +1,129 @@
+"""From a worker's events to the files of a painting in the outbox.
+
+The record is written last, so that a folder that holds ``painting.json`` holds everything.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from monet_watch.outbox.files import RECORD_NAME, Outbox, painting_name, progress_name
+from monet_watch.outbox.record import (
+    Curve,
+    LossValues,
+    MachineFacts,
+    PaintingRecord,
+    PhotoFacts,
+    StyleFacts,
+    Times,
+    WeightsFacts,
+    iso_time,
+)
+from monet_watch.plan import Plan
+from monet_watch.workers.base import JobFinished, JobSnapshot, WorkerReady
+
+__all__ = ["LOSS_PLOT_NAME", "Commission", "copy_painting", "deliver", "deliver_stage", "read_record"]
+
+LOSS_PLOT_NAME = "loss.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Commission:
+    """What was asked for. Times are seconds since the epoch; ``attempts`` counts the one that succeeded."""
+
+    identity: str
+    photo: PhotoFacts
+    plan: Plan
+    queued_at: float
+    started_at: float
+    attempts: int = 1
+
+
+def deliver_stage(outbox: Outbox, folder: PurePosixPath, snapshot: JobSnapshot) -> str:
+    """Write a progress picture into ``folder`` and return its name. Raises OutboxError."""
+    name = progress_name(snapshot.number)
+    outbox.write(folder, name, snapshot.png)
+    return name
+
+
+def deliver(
+    outbox: Outbox,
+    folder: PurePosixPath,
+    commission: Commission,
+    finished: JobFinished,
+    machine: WorkerReady,
+    now: Callable[[], float],
+) -> PaintingRecord:
+    """Write the painting, its loss plot and at last its record into ``folder``. Raises OutboxError."""
+    photo_name = commission.photo.real_path().name
+    outbox.write(folder, painting_name(photo_name), finished.png)
+    outbox.write(folder, LOSS_PLOT_NAME, finished.loss_plot)
+    record = _record(commission, finished, machine, tuple(outbox.stages(folder)), finished_at=now())
+    outbox.write(folder, RECORD_NAME, record.to_bytes())
+    return record
+
+
+def _record(
+    commission: Commission,
+    finished: JobFinished,
+    machine: WorkerReady,
+    stages: tuple[str, ...],
+    finished_at: float,
+) -> PaintingRecord:
+    plan = commission.plan
+    return PaintingRecord(
+        identity=commission.identity,
+        settings_key=plan.settings_key,
+        photo=commission.photo,
+        painting=painting_name(commission.photo.real_path().name),
+        width=finished.width,
+        height=finished.height,
+        styles=tuple(StyleFacts(name=style.source.name, sha256=style.sha256) for style in plan.styles),
+        recipe=plan.recipe,
+        origins=dict(plan.origins),
+        weights=WeightsFacts(source=plan.weights_source, sha256=plan.weights_sha256),
+        machine=_machine(machine),
+        times=Times(
+            queued=iso_time(commission.queued_at),
+            started=iso_time(commission.started_at),
+            finished=iso_time(finished_at),
+            seconds=round(finished.seconds, 3),
+            attempts=commission.attempts,
+        ),
+        reason=finished.reason,
+        losses=LossValues.of(finished.curve[-1]),
+        delivered=LossValues.of(finished.delivered),
+        stages=stages,
+        curve=Curve.of(finished.curve),
+    )
+
+
+def _machine(machine: WorkerReady) -> MachineFacts:
+    return MachineFacts(
+        device=machine.device,
+        device_name=machine.device_name,
+        precision=machine.precision,
+        threads=machine.threads,
+        versions=dict(machine.versions),
+    )
+
+
+def read_record(outbox: Outbox, folder: PurePosixPath) -> PaintingRecord:
+    """Return the record of the painting in ``folder``. Raises OutboxError if there is none, or it is damaged."""
+    return PaintingRecord.from_bytes(outbox.read(folder, RECORD_NAME))
+
+
+def copy_painting(outbox: Outbox, source: PurePosixPath, folder: PurePosixPath, photo: PhotoFacts) -> PaintingRecord:
+    """Give ``photo``, a copy of one that is painted already, the files of ``source`` in ``folder``.
+
+    Raises OutboxError where a file of the source is gone, or one cannot be written.
+    """
+    original = read_record(outbox, source)
+    painting = painting_name(photo.real_path().name)
+    names = {original.painting: painting, LOSS_PLOT_NAME: LOSS_PLOT_NAME, **{name: name for name in original.stages}}
+    files = {target: outbox.read(source, name) for name, target in names.items()}
+    for target, data in files.items():
+        outbox.write(folder, target, data)
+    record = original.model_copy(update={"photo": photo, "painting": painting, "copied_from": str(source)})
+    outbox.write(folder, RECORD_NAME, record.to_bytes())
+    return record

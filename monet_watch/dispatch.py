@@ -1,0 +1,403 @@
+"""Which job goes where: workers, the jobs they hold, and what becomes of what they say.
+
+Everything here runs in the daemon's loop. Workers post their events to the mailbox as `FromWorker`.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from monet_watch.aftercare import Aftercare
+from monet_watch.arrivals import Arrivals
+from monet_watch.checkpoints import Checkpoints
+from monet_watch.delivery import Commission, copy_painting, deliver, deliver_stage
+from monet_watch.errors import OutboxError, PhotoError, SettingsError, WorkerError
+from monet_watch.inbox.survey import ChangedWhileReadError, InboxGoneError, PhotoGoneError, read_photo
+from monet_watch.ledger import Job, JobState, Ledger
+from monet_watch.notices import Level, Listener, Notice
+from monet_watch.outbox.files import Outbox
+from monet_watch.outbox.record import PhotoFacts
+from monet_watch.plan import Plan
+from monet_watch.styles.library import read_style
+from monet_watch.workers.base import (
+    JobCheckpoint,
+    JobFailed,
+    JobFinished,
+    JobSnapshot,
+    JobStarted,
+    JobStep,
+    JobStopped,
+    PaintJob,
+    PictureFile,
+    Post,
+    Worker,
+    WorkerDied,
+    WorkerEvent,
+    WorkerReady,
+)
+
+__all__ = ["MOST_ATTEMPTS", "Dispatch", "DispatchParts", "FromWorker", "WorkerFactory"]
+
+MOST_ATTEMPTS = 3
+"""A job that stops its worker so often is a problem."""
+
+_MOST_FAILED_STARTS = 3  # in a row, of one worker: then there is no use in trying
+_TROUBLE_PAUSE_SECONDS = 30.0  # before the next job, after a result could not be written or the inbox was away
+_RESTART_PAUSE_SECONDS = 1.0  # doubled with every start that failed
+
+WorkerFactory = Callable[[str, Post], Worker]
+"""Makes a worker for a device, which gives its events to the `Post`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromWorker:
+    """A worker's event on its way to the loop; ``place`` and ``hire`` say whose it is."""
+
+    place: int
+    hire: int
+    event: WorkerEvent = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchParts:
+    """What dispatch works with. ``clock`` is monotonic, ``now`` the time of day, both in seconds."""
+
+    inbox: Path
+    ledger: Ledger
+    outbox: Outbox
+    arrivals: Arrivals
+    checkpoints: Checkpoints
+    aftercare: Aftercare
+    make_worker: WorkerFactory
+    post: Callable[[FromWorker], None]
+    tell: Listener
+    clock: Callable[[], float]
+    now: Callable[[], float]
+    limit_bytes: int
+    limit_pixels: int
+
+
+@dataclass(slots=True)
+class _Place:
+    """A device, and whoever works there at the moment. ``hire`` counts the workers that it has had."""
+
+    number: int
+    device: str
+    worker: Worker | None = None
+    hire: int = 0
+    ready: WorkerReady | None = None
+    job: Job | None = None
+    pace: float | None = None
+    failed_starts: int = 0
+    restart_at: float | None = None
+
+    @property
+    def idle(self) -> bool:
+        return self.worker is not None and self.ready is not None and self.job is None
+
+
+class Dispatch:
+    """Gives queued jobs to idle workers, delivers what they make, and replaces workers that die."""
+
+    def __init__(self, parts: DispatchParts, devices: Sequence[str]) -> None:
+        self._parts = parts
+        self._places = [_Place(number, device) for number, device in enumerate(devices)]
+        self._draining = False
+        self._not_before = float("-inf")
+
+    # For the loop.
+
+    def open(self) -> None:
+        """Start a worker on each device."""
+        for place in self._places:
+            self._hire(place)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a worker holds a job."""
+        return any(place.job is not None for place in self._places)
+
+    def next_due(self) -> float | None:
+        """When `tend` has something to do, on the monotonic clock."""
+        times = [place.restart_at for place in self._places if place.restart_at is not None]
+        if self._not_before > self._parts.clock():
+            times.append(self._not_before)
+        return min(times, default=None)
+
+    def tend(self) -> None:
+        """Replace dead workers whose pause is over, and give jobs to idle ones."""
+        for place in self._places:
+            if place.restart_at is not None and place.restart_at <= self._parts.clock():
+                self._hire(place)
+        if not self._draining and self._not_before <= self._parts.clock():
+            self._feed()
+
+    def drain(self) -> None:
+        """Begin no job any more, and ask each worker to stop after a checkpoint."""
+        self._draining = True
+        for place in self._places:
+            place.restart_at = None
+            if place.job is not None and place.worker is not None:
+                place.worker.cancel()
+
+    def close(self, timeout_seconds: float) -> None:
+        """End every worker; jobs under way wait in the queue again, to go on from their last checkpoint."""
+        for place in self._places:
+            if place.worker is not None:
+                place.worker.stop(timeout_seconds)
+                place.worker = None
+            if place.job is not None:
+                self._parts.ledger.requeue(place.job.id, outcome="stopped", counts=False)
+                place.job = None
+
+    def admit(self, job: Job) -> None:
+        """A job is queued, or was found done: copy what is painted already, and look after the original."""
+        if job.state is JobState.QUEUED:
+            self._copy_if_painted(job)
+        elif job.state is JobState.DONE:
+            self._look_after(job)
+
+    def handle(self, message: FromWorker) -> None:
+        """Do what a worker's event calls for. Raises WorkerError if a worker fails to start again and again."""
+        place = self._places[message.place]
+        if message.hire != place.hire:
+            return  # the last words of one who has been replaced
+        match message.event:
+            case WorkerReady() as ready:
+                self._on_ready(place, ready)
+            case WorkerDied(reason):
+                self._on_death(place, reason)
+            case event if place.job is not None and event.job_id == place.job.id:
+                self._on_job_event(place, place.job, event)
+
+    # Workers.
+
+    def _hire(self, place: _Place) -> None:
+        place.hire += 1
+        place.restart_at, place.ready = None, None
+        number, hire = place.number, place.hire
+        place.worker = self._parts.make_worker(
+            place.device, lambda event: self._parts.post(FromWorker(number, hire, event))
+        )
+        place.worker.start()
+
+    def _on_ready(self, place: _Place, ready: WorkerReady) -> None:
+        place.ready, place.failed_starts = ready, 0
+        text = f"{ready.device} is ready: {ready.device_name}, {ready.precision}, {ready.threads} threads."
+        self._tell("worker-ready", text, details={"device": ready.device})
+
+    def _on_death(self, place: _Place, reason: str) -> None:
+        was_ready, job = place.ready is not None, place.job
+        if place.worker is not None:
+            place.worker.stop(0)
+        place.worker, place.ready, place.job = None, None, None
+        place.failed_starts = 0 if was_ready else place.failed_starts + 1
+        self._tell("worker-died", f"The worker on {place.device} stopped: {reason}", level=Level.ERROR)
+        if job is not None:
+            self._after_death(job, reason)
+        if place.failed_starts >= _MOST_FAILED_STARTS:
+            remedy = "Check the devices and the weights in the config."
+            raise WorkerError(f"The worker on {place.device} cannot be started: {reason}", remedy)
+        if not self._draining:
+            place.restart_at = self._parts.clock() + _RESTART_PAUSE_SECONDS * 2**place.failed_starts
+
+    def _after_death(self, job: Job, reason: str) -> None:
+        if job.attempts < MOST_ATTEMPTS:
+            self._parts.ledger.requeue(job.id, outcome="worker died", detail=reason)
+            return
+        self._fail(
+            job,
+            "WorkerError",
+            f"Painting it ended the worker {job.attempts} times ({reason}).",
+            "Try a smaller image_size, or another file of the photo; touch or replace the photo to try again.",
+        )
+
+    # Jobs to workers.
+
+    def _feed(self) -> None:
+        for place in self._places:
+            while place.idle:
+                job = self._parts.ledger.next_queued()
+                if job is None or not self._begin(place, job):
+                    return
+
+    def _begin(self, place: _Place, job: Job) -> bool:
+        """Start ``job`` at ``place``, or find it another state; False if nothing can be started at present."""
+        try:
+            if not self._copy_if_painted(job):
+                self._start(place, job)
+        except (PhotoGoneError, ChangedWhileReadError, SettingsError):
+            self._parts.arrivals.again(job.path)
+        except PhotoError as error:
+            self._fail(job, type(error).__name__, error.message, error.remedy)
+        except (OutboxError, InboxGoneError) as error:
+            self._pause(job, error)
+            return False
+        return True
+
+    def _start(self, place: _Place, job: Job) -> None:
+        plan = Plan.from_json(job.settings or "")
+        photo, _ = read_photo(self._parts.inbox, job.path, self._parts.limit_bytes)
+        paint_job = self._paint_job(job, plan, photo)
+        if paint_job is None:
+            self._parts.arrivals.again(job.path)
+            return
+        if job.folder is None:
+            job = self._parts.ledger.place(job.id, self._folder_for(job))
+        assert place.worker is not None
+        place.job = self._parts.ledger.start(job.id, place.worker.name)
+        place.pace = None
+        place.worker.offer(paint_job)
+
+    def _paint_job(self, job: Job, plan: Plan, photo: bytes) -> PaintJob | None:
+        """The job as a worker takes it; None if the photo or a style is not what it was when the job was queued."""
+        picture = PictureFile(job.path.name, photo)
+        styles = tuple(PictureFile(style.source.name, read_style(style.source)) for style in plan.styles)
+        found = [hashlib.sha256(each.data).hexdigest() for each in (picture, *styles)]
+        if found != [job.photo_sha256, *(style.sha256 for style in plan.styles)]:
+            return None
+        identity = job.identity or ""
+        resume = self._parts.checkpoints.load(identity)
+        return PaintJob(job.id, identity, picture, styles, plan.recipe, self._parts.limit_pixels, resume)
+
+    def _folder_for(self, job: Job) -> PurePosixPath:
+        def is_taken(folder: PurePosixPath) -> bool:
+            return self._parts.ledger.folder_owner(folder) is not None
+
+        return self._parts.outbox.choose_folder(job.path, job.identity or "", is_taken)
+
+    def _copy_if_painted(self, job: Job) -> bool:
+        """Give a copy of a photo that is painted already its own files. True if ``job`` is done by that."""
+        for twin in self._parts.ledger.finished(job.identity or ""):
+            folder = job.folder or self._folder_for(job)
+            try:
+                assert twin.folder is not None
+                copy_painting(self._parts.outbox, twin.folder, folder, _photo_facts(job))
+            except OutboxError:
+                continue  # its files are gone or cannot be read; another twin, or a worker, has to serve
+            job = self._parts.ledger.adopt(job.id, folder)
+            self._tell("copied", f"The same photo is painted already; its files were copied to {folder}.", job.path)
+            self._look_after(job)
+            return True
+        return False
+
+    # What workers say of jobs.
+
+    def _on_job_event(self, place: _Place, job: Job, event: WorkerEvent) -> None:
+        match event:
+            case JobStarted():
+                self._on_started(job, event)
+            case JobStep():
+                self._on_step(place, job, event)
+            case JobSnapshot():
+                self._on_snapshot(job, event)
+            case JobCheckpoint():
+                self._on_checkpoint(job, event)
+            case JobFinished():
+                place.job = None
+                self._on_finished(place, job, event)
+            case JobFailed():
+                place.job = None
+                self._on_failed(job, event)
+            case JobStopped():
+                place.job = None
+                self._parts.ledger.requeue(job.id, outcome="stopped", counts=False)
+
+    def _on_started(self, job: Job, event: JobStarted) -> None:
+        self._parts.ledger.sized(job.id, event.width, event.height)
+        resumed = f", going on at step {event.first_step}" if event.first_step > 1 else ""
+        text = f"It is being painted, {event.width} × {event.height} pixels, {job.steps} steps{resumed}."
+        self._tell("painting", text, job.path, details={"width": event.width, "height": event.height})
+
+    def _on_step(self, place: _Place, job: Job, event: JobStep) -> None:
+        # A running mean with a memory of ten steps: steady enough to read, quick enough to follow the machine.
+        place.pace = event.seconds if place.pace is None else 0.9 * place.pace + 0.1 * event.seconds
+        loss = event.losses.total
+        self._parts.ledger.progress(job.id, step=event.number, loss=loss, seconds_per_step=place.pace)
+        text = f"Step {event.number} of {job.steps}, loss {loss:.4g}."
+        details = {"step": event.number, "steps": job.steps, "loss": loss, "seconds": event.seconds}
+        self._tell("step", text, job.path, Level.DEBUG, details)
+
+    def _on_snapshot(self, job: Job, event: JobSnapshot) -> None:
+        try:
+            name = deliver_stage(self._parts.outbox, _folder(job), event)
+        except OutboxError as error:
+            self._tell("problem", f"A stage could not be written: {error}", job.path, Level.WARNING)
+            return
+        text = f"Stage {event.number} of {job.steps} is in {_folder(job)}/{name}."
+        self._tell("snapshot", text, job.path, details={"step": event.number, "steps": job.steps})
+
+    def _on_checkpoint(self, job: Job, event: JobCheckpoint) -> None:
+        try:
+            self._parts.checkpoints.save(job.identity or "", event.data)
+        except OutboxError as error:
+            self._tell("problem", f"A checkpoint could not be written: {error}", job.path, Level.WARNING)
+
+    def _on_finished(self, place: _Place, job: Job, event: JobFinished) -> None:
+        assert place.ready is not None
+        commission = Commission(
+            job.identity or "",
+            _photo_facts(job),
+            Plan.from_json(job.settings or ""),
+            job.queued_at or 0.0,
+            job.started_at or 0.0,
+            job.attempts,
+        )
+        try:
+            deliver(self._parts.outbox, _folder(job), commission, event, place.ready, self._parts.now)
+        except OutboxError as error:
+            self._parts.ledger.requeue(job.id, outcome="not delivered", detail=str(error), counts=False)
+            self._pause(job, error)
+            return
+        done = self._parts.ledger.finish(job.id, loss=event.curve[-1].total)
+        self._parts.checkpoints.discard(job.identity or "")
+        text = f"It is painted, in {event.seconds:.0f} s: {_folder(job)} (loss {event.delivered.total:.4g})."
+        self._tell("done", text, job.path, details={"folder": str(_folder(job)), "seconds": event.seconds})
+        self._look_after(done)
+
+    def _on_failed(self, job: Job, event: JobFailed) -> None:
+        if event.kind == "TruncatedPhotoError" and self._parts.arrivals.truncated(job):
+            return
+        self._parts.checkpoints.discard(job.identity or "")
+        self._fail(job, event.kind, event.message, event.remedy)
+
+    # Ends.
+
+    def _fail(self, job: Job, kind: str, reason: str, remedy: str) -> None:
+        failed = self._parts.ledger.fail(job.id, kind=kind, reason=reason, remedy=remedy)
+        if failed.id == job.id:  # else a later photo of the same name has taken its place
+            self._parts.arrivals.report(job.path, reason, remedy)
+
+    def _look_after(self, job: Job) -> None:
+        try:
+            words = self._parts.aftercare(job.path, job.photo_sha256 or "")
+        except OutboxError as error:
+            self._tell("problem", f"The original stays where it is: {error}", job.path, Level.WARNING)
+            return
+        if words:
+            self._tell("removed", words, job.path)
+
+    def _pause(self, job: Job, error: OutboxError | InboxGoneError) -> None:
+        self._not_before = self._parts.clock() + _TROUBLE_PAUSE_SECONDS
+        text = f"{error} It is tried again in {_TROUBLE_PAUSE_SECONDS:.0f} s."
+        self._tell("problem", text, job.path, Level.ERROR)
+
+    def _tell(
+        self,
+        event: str,
+        text: str,
+        path: PurePosixPath | str = "",
+        level: Level = Level.INFO,
+        details: dict[str, str | int | float | bool | None] | None = None,
+    ) -> None:
+        self._parts.tell(Notice(event, text, str(path), level, details or {}))
+
+
+def _folder(job: Job) -> PurePosixPath:
+    assert job.folder is not None  # a job is given its place before it starts
+    return job.folder
+
+
+def _photo_facts(job: Job) -> PhotoFacts:
+    return PhotoFacts.of(job.path, job.photo_sha256 or "", job.size, job.mtime_ns)
