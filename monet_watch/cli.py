@@ -1,0 +1,400 @@
+"""The command line: parse, call, print. Everything else is imported when a command needs it, so that help is quick."""
+
+import functools
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, ParamSpec, TypeVar
+
+import typer
+
+from monet_watch import __version__
+from monet_watch.errors import MonetWatchError, SettingsError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from monet_watch.config import Config
+    from monet_watch.console import ConsoleView
+    from monet_watch.ledger import Overview
+    from monet_watch.settings import FolderSettings, ResolvedSettings
+
+__all__ = ["EXIT_FINE", "EXIT_INTERRUPTED", "EXIT_PROBLEM", "EXIT_SETTINGS", "app", "main"]
+
+EXIT_FINE = 0
+EXIT_PROBLEM = 1
+EXIT_SETTINGS = 2
+EXIT_INTERRUPTED = 130
+
+_HELP = """
+Watches a folder and paints every photo dropped into it in the manner of Claude Monet, or of any picture put beside it.
+
+monet-watch demo    paints a first picture in a few minutes.
+
+monet-watch run --inbox ~/Photos/in --outbox ~/Photos/painted    watches until it is stopped.
+
+monet-watch paint holiday.jpg --style turner.jpg    paints one photo.
+"""
+_EPILOG = (
+    "Exit codes: 0 all is well; 1 a photo has a problem, or something failed; "
+    "2 wrong settings or options; 130 interrupted."
+)
+
+app = typer.Typer(help=_HELP, epilog=_EPILOG, no_args_is_help=True, pretty_exceptions_enable=False)
+weights_app = typer.Typer(invoke_without_command=True)
+app.add_typer(weights_app, name="weights")
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="The daemon's config file.", envvar="MONET_WATCH_CONFIG")
+]
+InboxOption = Annotated[Path | None, typer.Option(help="Where photos are dropped. [default: ./inbox]")]
+OutboxOption = Annotated[Path | None, typer.Option(help="Where paintings appear. [default: ./outbox]")]
+ConsoleOption = Annotated[
+    Literal["auto", "live", "plain", "json"] | None,
+    typer.Option("--console", help="How to tell what happens. [default: live in a terminal, else plain lines]"),
+]
+
+
+def main() -> None:
+    """Run the program with the process's arguments and end the process."""
+    app()
+
+
+def _told(command: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let ``command`` end with a message and an exit code where it raises an error of this program."""
+
+    @functools.wraps(command)
+    def told(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return command(*args, **kwargs)
+        except SettingsError as error:
+            _end(EXIT_SETTINGS, *error.faults, error.remedy)
+        except MonetWatchError as error:
+            _end(EXIT_PROBLEM, str(error))
+        except KeyboardInterrupt:
+            _end(EXIT_INTERRUPTED, "Interrupted.")
+
+    return told
+
+
+def _end(code: int, *lines: str) -> NoReturn:
+    from monet_watch.console import printable
+
+    for line in filter(None, lines):
+        typer.echo(printable(line), err=True)
+    raise typer.Exit(code)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"monet-watch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _load(config: Path | None, inbox: Path | None = None, outbox: Path | None = None) -> "Config":
+    from monet_watch.config import load_config
+
+    return load_config(config, {"inbox": inbox, "outbox": outbox})
+
+
+def _open_console(config: "Config", kind: str | None) -> "ConsoleView":
+    from monet_watch.console import is_journal, open_console
+    from monet_watch.notices import Level
+
+    return open_console(
+        kind or config.log.format,  # type: ignore[arg-type]
+        Level(config.log.level),
+        stream=sys.stdout,
+        inbox=config.inbox,
+        outbox=config.outbox,
+        priorities=is_journal(sys.stdout, os.environ),
+    )
+
+
+@app.command()
+@_told
+def run(
+    config: ConfigOption = None,
+    inbox: InboxOption = None,
+    outbox: OutboxOption = None,
+    once: Annotated[bool, typer.Option("--once", help="Paint all that is there, then exit.")] = False,
+    console: ConsoleOption = None,
+) -> None:
+    """Watch the inbox and paint what is dropped into it, until Ctrl-C or SIGTERM.
+
+    Without a config it watches ./inbox and paints into ./outbox. The first Ctrl-C stops after a checkpoint, and the
+    next run goes on from there; a second one stops at once.
+
+    With --once the exit code is 1 if a photo has a problem.
+
+    Example: monet-watch run --inbox /srv/share/in --outbox /srv/share/painted
+    """
+    from monet_watch.daemon import Mailbox
+    from monet_watch.household import House, run_daemon
+
+    settings = _load(config, inbox, outbox)
+    if config is None:
+        settings.inbox.mkdir(parents=True, exist_ok=True)  # a config may name a share that is not mounted yet
+    house = House(settings, os.environ, _open_console(settings, console), Mailbox(), once)
+    raise typer.Exit(int(run_daemon(house)))
+
+
+@app.command()
+@_told
+def paint(
+    photo: Annotated[Path, typer.Argument(help="The photo to paint.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The folder in which the painting's folder appears.")
+    ] = Path(),
+    style: Annotated[
+        list[str] | None, typer.Option(help="A style picture, or its name in the library; repeat to blend.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="The recipe to start from.")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting of style.yaml; repeatable.")
+    ] = None,
+    config: ConfigOption = None,
+    console: ConsoleOption = None,
+) -> None:
+    """Paint one photo, without the daemon, into the same files.
+
+    Example: monet-watch paint holiday.jpg -o painted --style turner.jpg --set image_size=384 --set steps=200
+    """
+    from monet_watch.household import find_weights
+    from monet_watch.settings import resolve_single
+    from monet_watch.single import Order, paint_photo
+    from monet_watch.styles.library import StyleLibrary
+
+    settings = _load(config, outbox=out)
+    library = StyleLibrary(settings.style_library)
+    resolved = resolve_single(recipe, assignments or [], style or [], settings.folder_defaults(), library)
+    weights = find_weights(settings, os.environ)
+    limit_pixels = int(settings.limit_megapixels * 1e6)
+    order = Order(photo, settings.outbox, resolved, weights, settings.devices[0], settings.threads, limit_pixels)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    typer.echo(f"The painting is in {paint_photo(order, _open_console(settings, console))}")
+
+
+@app.command()
+@_told
+def status(
+    config: ConfigOption = None,
+    inbox: InboxOption = None,
+    outbox: OutboxOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Show what is queued, being painted, done, and what has a problem, whether or not the daemon runs.
+
+    Example: monet-watch status --config /etc/monet-watch/config.yaml --json
+    """
+    from monet_watch.config import state_folder
+    from monet_watch.console import overview_json
+    from monet_watch.household import LEDGER_NAME
+    from monet_watch.ledger import Ledger
+
+    settings = _load(config, inbox, outbox)
+    with Ledger.open_read_only(state_folder(settings, os.environ) / LEDGER_NAME) as ledger:
+        overview, running = ledger.overview(), _is_daemon_alive(ledger.noted("heartbeat"))
+    if as_json:
+        typer.echo(json.dumps({"daemon_running": running, **overview_json(overview)}, indent=2))
+    else:
+        _print_overview(overview, settings, running)
+
+
+def _is_daemon_alive(heartbeat: str | None) -> bool:
+    """Whether the daemon went round its loop within the last minute."""
+    return heartbeat is not None and time.time() - float(heartbeat) < 60
+
+
+def _print_overview(overview: "Overview", settings: "Config", running: bool) -> None:
+    from rich.console import Console
+
+    from monet_watch.console import render_overview
+
+    console = Console()
+    console.print("The daemon is running." if running else "The daemon is not running.")
+    console.print(render_overview(overview, now=time.time(), inbox=settings.inbox, outbox=settings.outbox))
+
+
+@app.command()
+@_told
+def check(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A folder of the inbox. [default: the inbox itself]", show_default=False)
+    ] = None,
+    config: ConfigOption = None,
+    inbox: InboxOption = None,
+    outbox: OutboxOption = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of style.yaml and exit.")] = False,
+) -> None:
+    """Check the config and every style.yaml, and show each setting of a folder with the line it came from.
+
+    Every fault is told as file:line:column: key: what is wrong; the exit code is then 2.
+
+    Example: monet-watch check --config config.yaml holiday
+    """
+    from monet_watch.household import folder_settings
+    from monet_watch.settings import json_schema
+
+    if schema:
+        typer.echo(json.dumps(json_schema(), indent=2))
+        return
+    settings = _load(config, inbox, outbox)
+    within = _folder_of_inbox(folder, settings.inbox)
+    folders = folder_settings(settings)
+    resolved = _check_all(folders, within)
+    _print_settings(within, resolved)
+
+
+def _folder_of_inbox(folder: Path | None, inbox: Path) -> PurePosixPath:
+    """``folder``, given as a path or relative to the inbox, relative to the inbox."""
+    if folder is None:
+        return PurePosixPath()
+    for place in (inbox / folder, Path.cwd() / folder):
+        if place.is_dir() and place.resolve().is_relative_to(inbox.resolve()):
+            return PurePosixPath(place.resolve().relative_to(inbox.resolve()))
+    fault = f"{folder} is no folder of the inbox {inbox}; name one that lies in it"
+    raise SettingsError(fault, faults=(fault,))
+
+
+def _check_all(folders: "FolderSettings", wanted: PurePosixPath) -> "ResolvedSettings":
+    """Resolve every folder that has settings, and return those of ``wanted``. Raises SettingsError with all faults."""
+    faults: dict[str, None] = {}
+    resolved = None
+    for folder in dict.fromkeys([*folders.folders_with_settings(), wanted]):
+        try:
+            found = folders.resolve(folder)
+            resolved = found if folder == wanted else resolved
+        except SettingsError as error:
+            faults.update(dict.fromkeys(error.faults))
+    if faults or resolved is None:
+        raise SettingsError(next(iter(faults)), faults=tuple(faults))
+    return resolved
+
+
+def _print_settings(folder: PurePosixPath, resolved: "ResolvedSettings") -> None:
+    from rich.console import Console
+
+    name = "the inbox" if folder == PurePosixPath() else str(folder)
+    Console().print(_settings_table(name, resolved))
+
+
+def _settings_table(name: str, resolved: "ResolvedSettings") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("setting", "value", "from", title=Text(f"Settings of {name}"), title_justify="left", box=None)
+    values = {**resolved.recipe.model_dump(), "style": [source.name for source in resolved.styles]}
+    for key, origin in resolved.origins.items():
+        value = values.get(key)
+        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        table.add_row(Text(key), Text(shown), Text(str(origin)))
+    return table
+
+
+@weights_app.callback()
+@_told
+def weights(context: typer.Context, config: ConfigOption = None) -> None:
+    """List where the network's weights come from, where they lie, and whether they are the right ones.
+
+    Example: monet-watch weights fetch torchvision
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    from monet_watch.household import weights_folder
+    from monet_watch.weights import listing
+
+    console = Console()
+    for source in listing(weights_folder(_load(config), os.environ)):
+        state = "verified" if source.verified else "not fetched" if not source.present else "NOT VERIFIED"
+        console.print(Text.assemble((source.name, "bold"), f"  {state}, {source.size_bytes / 1e6:.0f} MB"))
+        for line in (str(source.path), source.reason, f"{source.credit}. Licence: {source.licence}."):
+            console.print(Text(f"  {line}")) if line else None
+
+
+@weights_app.command()
+@_told
+def fetch(
+    source: Annotated[Literal["torchvision"], typer.Argument(help="Which weights to fetch.")],
+    config: ConfigOption = None,
+    url: Annotated[str | None, typer.Option(help="Another place of the same file, such as a mirror.")] = None,
+) -> None:
+    """Download weights: resumable, checked by SHA-256, only the layers that are needed are kept.
+
+    Example: monet-watch weights fetch torchvision
+    """
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from monet_watch.household import weights_folder
+    from monet_watch.weights import TORCHVISION_URL, fetch_torchvision
+
+    folder = weights_folder(_load(config), os.environ)
+    columns = (TextColumn(source), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task(source, total=None)
+        path = fetch_torchvision(
+            folder,
+            url=url or TORCHVISION_URL,
+            progress=lambda done, total: progress.update(task, completed=done, total=total or None),
+        )
+    typer.echo(f"The weights are in {path}. Use them with weights: torchvision in the config.")
+
+
+@app.command()
+@_told
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the demonstration takes place.")] = Path("monet-demo"),
+    photo: Annotated[Path | None, typer.Option(help="A photo of yours. [default: a bundled one]")] = None,
+    style: Annotated[Path | None, typer.Option(help="A style picture. [default: the bundled water garden]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps to take. [default: what fits into a few minutes]")
+    ] = None,
+    size: Annotated[int | None, typer.Option(min=32, help="Short side in pixels. [default: likewise]")] = None,
+    console: ConsoleOption = None,
+) -> None:
+    """Paint a first picture: the real daemon on a folder of its own, a real photo, a few minutes.
+
+    Example: monet-watch demo --photo cat.jpg --size 256
+    """
+    from monet_watch import demo as stage
+    from monet_watch.daemon import Outcome
+
+    for picture in filter(None, (photo, style)):
+        if not picture.is_file():
+            raise SettingsError(f"{picture} is no file; name a picture.")
+    typer.echo("Measuring a step on this machine ...")
+    chosen = stage.estimate(stage.measure(_load(None), os.environ), size, steps)
+    typer.echo(
+        f"Painting with a short side of {chosen.image_size} pixels in {chosen.steps} steps: "
+        f"about {_minutes(chosen.seconds)} on this machine."
+    )
+    plan = stage.Demo(folder.absolute(), photo or stage.demo_photo(), style and style.absolute(), chosen)
+    settings = stage.prepare(plan)
+    outcome, painting = stage.run_demo(plan, settings, os.environ, _open_console(settings, console))
+    if outcome is not Outcome.FINE:
+        raise typer.Exit(int(outcome))
+    typer.echo(f"The painting is in {painting}")
+
+
+def _minutes(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} minute{'s' if minutes > 1 else ''}"

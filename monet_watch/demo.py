@@ -1,0 +1,136 @@
+"""The demonstration: a real daemon on a folder of its own, a real photo, a painting after a few minutes."""
+
+import importlib.util
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from monet_watch.config import Config, load_config, state_folder
+from monet_watch.console import ConsoleView
+from monet_watch.daemon import Mailbox, Outcome
+from monet_watch.errors import PhotoError
+from monet_watch.household import LEDGER_NAME, House, find_weights, run_daemon
+from monet_watch.ledger import JobState, Ledger
+from monet_watch.notices import Notice
+from monet_watch.workers.local import measured_step
+
+__all__ = ["Demo", "Estimate", "estimate", "prepare", "run_demo"]
+
+PATIENCE_SECONDS = 240.0
+"""What the demonstration tries to stay within."""
+
+MEASURED_SIZE = 192
+"""Pixels: side of the square on which a step is measured."""
+
+_SIZES = (512, 448, 384, 320, 256, 224, 192)
+_STEPS = 250  # by then the classic recipe's curve has settled
+_FEWEST_STEPS = 120
+_ASPECT = 1.5  # of most photos
+_START_SECONDS = 15.0  # to load torch and the network, to settle, and to decode
+_PHOTO = "coffee.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How large and how long: ``image_size`` is the short side in pixels, ``seconds`` the time of the whole."""
+
+    image_size: int
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demonstration works on. Folders are absolute."""
+
+    folder: Path
+    photo: Path
+    style: Path | None
+    estimate: Estimate
+
+    @property
+    def config_file(self) -> Path:
+        """The config that the daemon is given, and that serves for more photos afterwards."""
+        return self.folder / "config.yaml"
+
+
+def estimate(step_seconds: float, size: int | None = None, steps: int | None = None) -> Estimate:
+    """Choose size and steps so that a painting is done in a few minutes, and say about how long it takes.
+
+    ``step_seconds`` is the time of a step on a square of `MEASURED_SIZE`; a step's time grows with the pixels.
+    What the caller chose, ``size`` or ``steps``, is kept.
+    """
+    per_pixel = step_seconds / MEASURED_SIZE**2
+
+    def one_step(side: int) -> float:
+        return per_pixel * _ASPECT * side**2
+
+    room = PATIENCE_SECONDS - _START_SECONDS
+    fitting = (side for side in _SIZES if one_step(side) * (steps or _STEPS) <= room)
+    side = size or next(fitting, _SIZES[-1])
+    number = steps or max(_FEWEST_STEPS, min(_STEPS, int(room / one_step(side))))
+    return Estimate(side, number, _START_SECONDS + number * one_step(side))
+
+
+def demo_photo() -> Path:
+    """Return the photo that is painted unless another is named: one of scikit-image's. Raises PhotoError."""
+    # Found without an import of the package, which would take a second and a hundred megabytes.
+    spec = importlib.util.find_spec("skimage")
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        photo = Path(folder) / "data" / _PHOTO
+        if photo.is_file():
+            return photo
+    raise PhotoError("The demonstration's photo is missing: scikit-image is not installed.", "Name one with --photo.")
+
+
+def measure(config: Config, environ: Mapping[str, str]) -> float:
+    """Return the seconds of one step on this machine, measured. Raises WeightsError and WorkerError."""
+    weights = find_weights(config, environ)
+    return measured_step(weights, config.devices[0], config.threads, MEASURED_SIZE)
+
+
+def prepare(demo: Demo) -> Config:
+    """Make the folders and the config of the demonstration. Raises SettingsError."""
+    for name in ("inbox", "outbox"):
+        (demo.folder / name).mkdir(parents=True, exist_ok=True)
+    demo.config_file.write_text(_config_text(demo), encoding="utf-8")
+    return load_config(demo.config_file)
+
+
+def _config_text(demo: Demo) -> str:
+    size, steps = demo.estimate.image_size, demo.estimate.steps
+    style = f"  style: {_quoted(str(demo.style))}\n" if demo.style is not None else ""
+    return (
+        "# Made by monet-watch demo. Drop more photos into inbox, and paint them with:\n"
+        "#   monet-watch run --config config.yaml\n"
+        "inbox: inbox\noutbox: outbox\nstate: state\n"
+        f"defaults:\n  image_size: {size}\n  steps: {steps}\n  save_every: {max(1, steps // 6)}\n{style}"
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def run_demo(demo: Demo, config: Config, environ: Mapping[str, str], console: ConsoleView) -> tuple[Outcome, Path]:
+    """Run the daemon until the photo is painted; return how it ended and where the painting lies.
+
+    The photo is dropped into the inbox when the daemon has begun to watch it.
+    """
+    target = config.inbox / demo.photo.name
+
+    def drop(notice: Notice) -> None:
+        if notice.event == "started":
+            shutil.copyfile(demo.photo, target)
+
+    outcome = run_daemon(House(config, environ, console, Mailbox(), once=True, listen=drop))
+    return outcome, config.outbox / _folder(config, environ, PurePosixPath(target.name))
+
+
+def _folder(config: Config, environ: Mapping[str, str], photo: PurePosixPath) -> PurePosixPath:
+    with Ledger.open_read_only(state_folder(config, environ) / LEDGER_NAME) as ledger:
+        for job in ledger.known(photo):
+            if job.state is JobState.DONE and job.folder is not None:
+                return job.folder
+    return PurePosixPath()
