@@ -205,12 +205,11 @@ def status(
     """
     from monet_watch.config import state_folder
     from monet_watch.console import overview_json
-    from monet_watch.household import LEDGER_NAME
-    from monet_watch.ledger import Ledger
+    from monet_watch.ledger import HEARTBEAT_KEY, LEDGER_NAME, Ledger
 
     settings = _load(config, inbox, outbox)
     with Ledger.open_read_only(state_folder(settings, os.environ) / LEDGER_NAME) as ledger:
-        overview, running = ledger.overview(), _is_daemon_alive(ledger.noted("heartbeat"))
+        overview, running = ledger.overview(), _is_daemon_alive(ledger.noted(HEARTBEAT_KEY))
     if as_json:
         typer.echo(json.dumps({"daemon_running": running, **overview_json(overview)}, indent=2))
     else:
@@ -302,10 +301,17 @@ def _settings_table(name: str, resolved: "ResolvedSettings") -> "Table":
     table = Table("setting", "value", "from", title=Text(f"Settings of {name}"), title_justify="left", box=None)
     values = {**resolved.recipe.model_dump(), "style": [source.name for source in resolved.styles]}
     for key, origin in resolved.origins.items():
-        value = values.get(key)
-        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        table.add_row(Text(key), Text(shown), Text(str(origin)))
+        table.add_row(Text(key), Text(_as_yaml(values.get(key))), Text(str(origin)))
     return table
+
+
+def _as_yaml(value: object) -> str:
+    """A value as it would stand in style.yaml."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_as_yaml, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @weights_app.callback()
@@ -328,7 +334,7 @@ def weights(context: typer.Context, config: ConfigOption = None) -> None:
         state = "verified" if source.verified else "not fetched" if not source.present else "NOT VERIFIED"
         console.print(Text.assemble((source.name, "bold"), f"  {state}, {source.size_bytes / 1e6:.0f} MB"))
         for line in (str(source.path), source.reason, f"{source.credit}. Licence: {source.licence}."):
-            console.print(Text(f"  {line}")) if line else None
+            console.print(Text(f"  {line}"), soft_wrap=True) if line else None
 
 
 @weights_app.command()

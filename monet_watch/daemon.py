@@ -18,16 +18,14 @@ from monet_watch.dispatch import Dispatch, FromWorker
 from monet_watch.errors import MonetWatchError
 from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, SurveyMessage
 from monet_watch.inbox.watch import FileGone, FileTouched, FolderAppeared, FolderGone, Watch, WatchMessage
-from monet_watch.ledger import JobState, Ledger, Overview
+from monet_watch.ledger import HEARTBEAT_KEY, JobState, Ledger, Overview
 from monet_watch.notices import Level, Listener, Notice
 from monet_watch.service import Notifier, StopAsked
 
-__all__ = ["HEARTBEAT_KEY", "HEARTBEAT_SECONDS", "Daemon", "DaemonParts", "Mailbox", "Message", "Outcome"]
-
-HEARTBEAT_KEY = "heartbeat"
-"""The note in the ledger that says, in seconds since the epoch, when the daemon last went round its loop."""
+__all__ = ["HEARTBEAT_SECONDS", "Daemon", "DaemonParts", "Mailbox", "Message", "Outcome"]
 
 HEARTBEAT_SECONDS = 10.0
+"""Between two notes in the ledger that the daemon is alive."""
 
 _DRAIN_SECONDS = 8.0  # for a checkpoint after a stop was asked for; the whole must end within ten
 _LONGEST_NAP_SECONDS = 1.0

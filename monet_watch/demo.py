@@ -10,8 +10,8 @@ from monet_watch.config import Config, load_config, state_folder
 from monet_watch.console import ConsoleView
 from monet_watch.daemon import Mailbox, Outcome
 from monet_watch.errors import PhotoError
-from monet_watch.household import LEDGER_NAME, House, find_weights, run_daemon
-from monet_watch.ledger import JobState, Ledger
+from monet_watch.household import House, find_weights, run_daemon
+from monet_watch.ledger import LEDGER_NAME, JobState, Ledger
 from monet_watch.notices import Notice
 from monet_watch.workers.local import measured_step
 

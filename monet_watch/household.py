@@ -24,7 +24,7 @@ from monet_watch.inbox.ignore import IgnoreList, Sieve
 from monet_watch.inbox.settle import Settling
 from monet_watch.inbox.survey import Surveyor
 from monet_watch.inbox.watch import Mode, WatchdogWatch
-from monet_watch.ledger import Ledger
+from monet_watch.ledger import LEDGER_NAME, Ledger
 from monet_watch.notices import Level, Listener, Notice
 from monet_watch.outbox.files import Outbox, remove_temporaries
 from monet_watch.outbox.record import PaintingRecord
@@ -35,10 +35,7 @@ from monet_watch.styles.library import StyleLibrary, StyleSource
 from monet_watch.workers.base import Post, WeightsFile, Worker
 from monet_watch.workers.local import LocalWorker
 
-__all__ = ["LEDGER_NAME", "House", "find_weights", "folder_settings", "run_daemon", "weights_folder"]
-
-LEDGER_NAME = "ledger.sqlite3"
-"""The ledger's file in the state folder."""
+__all__ = ["House", "find_weights", "folder_settings", "run_daemon", "weights_folder"]
 
 _MEGA = 1_000_000
 

@@ -33,7 +33,13 @@ from typing import Self
 from monet_watch.database import Database, Schema
 from monet_watch.errors import LedgerError
 
-__all__ = ["Attempt", "Job", "JobState", "Known", "Ledger", "Overview"]
+__all__ = ["HEARTBEAT_KEY", "LEDGER_NAME", "Attempt", "Job", "JobState", "Known", "Ledger", "Overview"]
+
+HEARTBEAT_KEY = "heartbeat"
+"""The note that says, in seconds since the epoch, when the daemon last went round its loop; 0 when it has stopped."""
+
+LEDGER_NAME = "ledger.sqlite3"
+"""The ledger's file in the state folder."""
 
 _UNFINISHED = "state IN ('waiting', 'queued', 'problem')"
 
