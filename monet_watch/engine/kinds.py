@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["RAW", "Kind", "ends_early", "has_empty_tail", "kind_of"]
+__all__ = ["RAW", "UNKNOWN", "Kind", "ends_early", "has_empty_tail", "kind_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,11 @@ class Kind:
     name: str
     remedy: str
     is_picture: bool = False
+
+    @property
+    def is_something_else(self) -> bool:
+        """Whether it is known not to be a picture that can be opened."""
+        return not self.is_picture and self is not UNKNOWN
 
 
 _DAMAGED = "Copy the file again from where it came; if it opens there, save it anew as JPEG or PNG."
@@ -33,7 +38,7 @@ _WEB_PAGE = Kind("a web page", "Save the picture itself from the page, not the p
 _SVG = Kind("an SVG drawing", _EXPORT)
 _TEXT = Kind("a text file", "Put pictures here; check that the name's ending tells the truth.")
 _EMPTY = Kind("an empty file", "Copy the file again: nothing of it has arrived.")
-_UNKNOWN = Kind("data of an unknown kind", "Save the picture anew as JPEG or PNG, and put that here.")
+UNKNOWN = Kind("data of an unknown kind", "Save the picture anew as JPEG or PNG, and put that here.")
 _JPEG_XL = Kind("a JPEG XL picture, which cannot be opened here", "Save it as JPEG or PNG.")
 
 
@@ -52,7 +57,6 @@ _BY_BEGINNING: tuple[tuple[bytes, Kind], ...] = (
     (b"MM\0*", _TIFF),
     (b"II+\0", _TIFF),
     (b"MM\0+", _TIFF),
-    (b"BM", _picture("a BMP picture")),
     (b"8BPS", _picture("a Photoshop picture")),
     (b"\0\0\0\x0cjP  ", _picture("a JPEG 2000 picture")),
     (b"\xff\x4f\xff\x51", _picture("a JPEG 2000 picture")),
@@ -84,7 +88,6 @@ _BY_BEGINNING: tuple[tuple[bytes, Kind], ...] = (
     (b"BZh", _ARCHIVE),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _ARCHIVE),
     (b"\x7fELF", _PROGRAM),
-    (b"MZ", _PROGRAM),
 )
 
 _BY_RIFF_FORM = {b"WEBP": _picture("a WebP picture"), b"AVI ": _VIDEO, b"WAVE": _SOUND}
@@ -99,14 +102,18 @@ def kind_of(data: bytes) -> Kind:
     """Say what ``data`` looks like."""
     if not data:
         return _EMPTY
-    return _by_text(data[:_SAMPLE_BYTES]) or _by_beginning(data) or _UNKNOWN
+    return _by_beginning(data) or _by_text(data[:_SAMPLE_BYTES]) or UNKNOWN
 
 
 def _by_beginning(data: bytes) -> Kind | None:
     for beginning, kind in _BY_BEGINNING:
         if data.startswith(beginning):
             return kind
-    if data[:4] == b"RIFF":
+    if data.startswith(b"BM") and data[6:10] == bytes(4):  # two letters alone begin many a text
+        return _picture("a BMP picture")
+    if data.startswith(b"MZ") and b"PE\0\0" in data[:1024]:
+        return _PROGRAM
+    if data.startswith(b"RIFF"):
         return _BY_RIFF_FORM.get(data[8:12])
     if data[4:8] == b"ftyp":
         return _by_brand(data[8:12])
@@ -128,8 +135,6 @@ def _by_text(sample: bytes) -> Kind | None:
         return _WEB_PAGE if _HTML.search(sample) else _SVG if _DRAWING_TAG.search(sample) else _TEXT
     if sample[:2] in {b"\xff\xfe", b"\xfe\xff"}:  # UTF-16, as Windows programs write it
         return _TEXT
-    if sample.startswith(b"%"):
-        return None  # PDF and PostScript may be pure text
     return _TEXT if not _CONTROL.search(sample) and _is_utf8(sample) else None
 
 

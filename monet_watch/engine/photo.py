@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 import pillow_heif
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, ImageMode, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageMode, UnidentifiedImageError, features
 from PIL.Image import Transpose
 
 from monet_watch.engine.kinds import RAW, Kind, ends_early, has_empty_tail, kind_of
@@ -24,8 +24,10 @@ from monet_watch.errors import NotAPhotoError, PhotoError, PhotoTooLargeError, T
 
 __all__ = ["Photo", "decode", "fitted_size", "resize"]
 
-pillow_heif.register_heif_opener()
 Image.init()
+pillow_heif.register_heif_opener()
+if "avif" not in features.get_supported() and hasattr(pillow_heif, "register_avif_opener"):
+    pillow_heif.register_avif_opener()
 
 _REFUSED = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "IPTC"})
 """What Pillow knows but cannot draw by itself: EPS would run Ghostscript, the others only have a name and a size."""
@@ -49,6 +51,8 @@ _PROFILE_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 _ENDED_EARLY = re.compile(r"truncated|end of file|reached eof|not enough image data|incomplete header|only got", re.I)
 
 _LARGEST_PIXELS = 2**30  # a picture enlarged beyond this has proportions that no painting has
+
+_SHORTEST = 16  # bytes: of less than this nothing can be said
 
 _pillow = threading.RLock()
 
@@ -131,6 +135,8 @@ def _errors_translated(data: bytes, limit_pixels: int) -> Iterator[None]:
 
 def _unreadable(data: bytes, error: Exception) -> PhotoError:
     kind = kind_of(data)
+    if kind.is_something_else and len(data) > _SHORTEST:
+        return _no_picture(kind)
     reason = str(error) if not isinstance(error, UnidentifiedImageError) else ""
     if ends_early(data) or has_empty_tail(data) or _ENDED_EARLY.search(reason):
         return _ended_early(kind.name if kind.is_picture else "the file")
