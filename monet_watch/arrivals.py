@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from monet_watch.errors import OutboxError, SettingsError
 from monet_watch.inbox.ignore import Kind, Sieve
 from monet_watch.inbox.settle import FileFacts, Gone, Settling, Whole
-from monet_watch.inbox.survey import Hashed, HashFailed, Scanned, Surveyor, UnreadablePhotoError, look
+from monet_watch.inbox.survey import Found, Hashed, HashFailed, Scanned, Surveyor, UnreadablePhotoError, look
 from monet_watch.ledger import Job, JobState, Known, Ledger
 from monet_watch.notices import Level, Listener, Notice
 from monet_watch.outbox.files import Outbox
@@ -101,7 +101,7 @@ class Arrivals:
         known = self._parts.ledger.known_paths()
         present = {found.path for found in scanned.found}
         with self._parts.ledger.batch():
-            for found in sorted(scanned.found, key=lambda found: found.kind is not Kind.SETTINGS):
+            for found in sorted(scanned.found, key=_settings_first):
                 if found.kind is Kind.SETTINGS:
                     self._see_settings(found.path, found.facts, closed=False)
                 else:
@@ -346,3 +346,8 @@ class Arrivals:
 
     def _tell(self, event: str, text: str, path: PurePosixPath, level: Level = Level.INFO) -> None:
         self._parts.tell(Notice(event, text, str(path), level))
+
+
+def _settings_first(found: Found) -> tuple[bool, PurePosixPath]:
+    """A folder's settings before its photos, and those by name, which is the order in which they are painted."""
+    return found.kind is not Kind.SETTINGS, found.path
