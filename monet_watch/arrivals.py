@@ -71,7 +71,7 @@ class Arrivals:
     # Seen.
 
     def scan(self, folder: PurePosixPath = _INBOX) -> None:
-        """Have ``folder``, relative to the inbox, scanned; `scanned` or `scan_failed` is to be called with what comes."""
+        """Have ``folder``, relative to the inbox, scanned; `scanned` or `scan_failed` is then to be called."""
         self._scans += 1
         self._parts.surveyor.scan(folder)
 
