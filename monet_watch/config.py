@@ -68,6 +68,8 @@ def _device(name: str) -> str:
 
 
 def _distinct_devices(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("must not be empty; name at least one, or remove the line")
     numbered = [f"{name}:0" if name in ("cuda", "mps") else name for name in names]
     for index, name in enumerate(numbered):
         if name in numbered[:index]:
@@ -87,7 +89,6 @@ _Path = Annotated[Path, BeforeValidator(_path)]
 _Paths = Annotated[tuple[_Path, ...], BeforeValidator(_listed)]
 _Devices = Annotated[
     tuple[Annotated[str, AfterValidator(_device)], ...],
-    Field(min_length=1),
     AfterValidator(_distinct_devices),
     BeforeValidator(_listed),
 ]

@@ -95,7 +95,9 @@ def _not_blank(value: str) -> str:
     return value.strip()
 
 
-def _not_too_many(styles: tuple[str, ...]) -> tuple[str, ...]:
+def _some_and_not_too_many(styles: tuple[str, ...]) -> tuple[str, ...]:
+    if not styles:
+        raise ValueError("must not be empty; name at least one, or remove the line")
     if len(styles) > MOST_STYLES:
         raise ValueError(f"{len(styles)} styles are more than {MOST_STYLES}; name fewer")
     return styles
@@ -110,8 +112,7 @@ _STYLE_SCHEMA = {
 _RecipeName = Annotated[str, AfterValidator(_known_recipe)]
 _Styles = Annotated[
     tuple[Annotated[str, AfterValidator(_not_blank)], ...],
-    Field(min_length=1),
-    AfterValidator(_not_too_many),
+    AfterValidator(_some_and_not_too_many),
     BeforeValidator(_listed),
     WithJsonSchema(_STYLE_SCHEMA),
 ]
