@@ -1,0 +1,760 @@
+"""What people at a terminal see, and the lines in the journal.
+
+Three ways to be told the same story: a live view, plain lines, and JSON lines. None of them ever raises or holds up
+the daemon because whoever reads has gone. File names come from strangers: whatever is shown went through `printable`,
+and no text is ever read as markup.
+"""
+
+import contextlib
+import json
+import math
+import os
+import threading
+import time
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self, TextIO
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType, RenderResult
+from rich.live import Live
+from rich.segment import Segment
+from rich.text import Text
+
+from monet_watch.ledger import Job, JobState, Overview
+from monet_watch.notices import Level, Notice
+
+__all__ = [
+    "ConsoleKind",
+    "ConsoleView",
+    "JsonConsole",
+    "LiveConsole",
+    "PlainConsole",
+    "is_journal",
+    "open_console",
+    "overview_json",
+    "printable",
+    "render_overview",
+]
+
+ConsoleKind = Literal["auto", "live", "plain", "json"]
+"""How to show: ``auto`` is ``live`` at a terminal, ``plain`` elsewhere."""
+
+_RANKS: Mapping[Level, int] = {Level.DEBUG: 0, Level.INFO: 1, Level.WARNING: 2, Level.ERROR: 3}
+_PRIORITIES: Mapping[Level, int] = {Level.DEBUG: 7, Level.INFO: 6, Level.WARNING: 4, Level.ERROR: 3}  # of sd-daemon(3)
+_LEVEL_STYLES: Mapping[Level, str] = {Level.WARNING: "yellow", Level.ERROR: "bold red"}
+
+_JOINERS = "\u200c\u200d"  # without them, emoji and Persian names fall to pieces
+_ASCII_SIGNS = str.maketrans("→·×…━─", ">-x~=-")
+_SURELY_WIDE = 90  # columns in which a painting's name and its progress stand on one line
+_SURELY_HIGH = 24  # lines in which there is room for empty ones
+_SHORTEST_BAR = 10
+_REDRAW_SECONDS = 0.25
+_LEAVE_SECONDS = 2.0  # a terminal stopped by Ctrl-S must not keep the daemon from ending
+_PROGRESS_SECONDS = 10.0
+_KEPT_LINES = 5
+
+
+class ConsoleView(Protocol):
+    """A `Listener` that is also a context manager: it shows only between enter and exit; never raises, never blocks."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+    def __call__(self, notice: Notice) -> None:
+        """Tell of one event."""
+
+    def update(self, overview: Overview) -> None:
+        """Show how everything stands; a view that tells events only does nothing."""
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with everything that could steer a terminal, or mislead its reader, escaped as in ``\\x1b``.
+
+    That is: control characters, line breaks, marks that turn the direction of writing, characters that can't be seen,
+    and the halves of characters that stand for bytes of names that aren't UTF-8.
+    """
+    return "".join(each if _is_harmless(each) else each.encode("unicode_escape").decode() for each in text)
+
+
+def _is_harmless(character: str) -> bool:
+    # "Zs" are the spaces that stay on their line: Python counts most as unprintable, and macOS puts them into names.
+    return character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"
+
+
+# ---- numbers in words -----------------------------------------------------------------------------------------------
+
+
+def _duration(seconds: float) -> str:
+    """``8 s``, ``12 min``, ``1 h 05 min``, ``2 d 3 h``: as exact as it needs to be."""
+    if not math.isfinite(seconds):
+        return "? s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def _rate(seconds_per_step: float) -> str:
+    """Seconds per step where a step is slow, steps per second where it is fast."""
+    if not 0 < seconds_per_step < math.inf:
+        return ""
+    if seconds_per_step >= 1:
+        return f"{_number(seconds_per_step)} s/step"
+    return f"{_number(1 / seconds_per_step)} steps/s"
+
+
+def _number(value: float) -> str:
+    """Three digits that mean something: ``5175``, ``58.1``, ``0.0123``, ``1.2e+07``."""
+    if not math.isfinite(value) or abs(value) >= 1e6 or abs(value) < 1e-3:
+        return f"{value:.3g}"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{digits}f}"
+
+
+def _time_of_day(at: float, now: float) -> str:
+    """``21:35`` today, ``Nov 24`` on another day, in local time."""
+    then, today = datetime.fromtimestamp(at), datetime.fromtimestamp(now)
+    return f"{then:%H:%M}" if then.date() == today.date() else f"{then:%b %d}"
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# ---- the view of an overview ----------------------------------------------------------------------------------------
+
+
+def render_overview(
+    overview: Overview, *, now: float, inbox: Path | None = None, outbox: Path | None = None, height: int | None = None
+) -> RenderableType:
+    """Return what `rich` can print: the counts, what is painted, what comes next, what waits and why, the results.
+
+    ``now`` is in seconds since the epoch. It takes the width that it is given, and at most ``height`` lines (None: as
+    many as it needs): the least important lines are dropped first, the running paintings and problems last.
+    """
+    return _View(overview, now, inbox, outbox, height)
+
+
+Block = list[Text]
+"""The lines of one job, which are shown together or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A title and its blocks. ``total`` counts the blocks that there would be; ``weight`` says what is dropped last."""
+
+    title: str
+    weight: int
+    total: int
+    blocks: Sequence[Block]
+
+    def lines(self, count: int) -> Block:
+        """Return the title and the first ``count`` blocks."""
+        of_all = f", {count} of {self.total}" if count < self.total else ""
+        title = Text(f"{self.title}{of_all}", style="bold")
+        return [title, *(line for block in self.blocks[:count] for line in block)]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    overview: Overview
+    now: float
+    inbox: Path | None
+    outbox: Path | None
+    height: int | None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in self.lines(console, options.max_width):
+            line.truncate(options.max_width, overflow="crop")
+            line.no_wrap, line.end = True, ""
+            segments = console.render(line, options)
+            yield from _encodable(segments, console.encoding) if options.ascii_only else segments
+            yield Segment.line()
+
+    @property
+    def _airy(self) -> bool:
+        return self.height is None or self.height >= _SURELY_HIGH
+
+    def lines(self, console: Console, width: int) -> Block:
+        head = [*self._title(width), *_counts(self.overview, width)]
+        sections = self._sections(console, width)
+        airy = self._airy
+        counts = _fitting(sections, None if self.height is None else self.height - len(head), gap=int(airy))
+        shown = [head, *(each.lines(count) for each, count in zip(sections, counts, strict=True) if count)]
+        if not airy:
+            return [line for part in shown for line in part][: self.height]
+        return [line for part in shown for line in (*part, Text())][:-1]
+
+    def _title(self, width: int) -> Block:
+        if self.inbox is None or self.outbox is None:
+            return []
+        name, arrow = "monet-watch  ", " → "
+        inbox, outbox = printable(str(self.inbox)), printable(str(self.outbox))
+        room = max(2, width - len(name) - len(arrow))
+        first = max(room // 2, room - cell_len(outbox))
+        inbox = _shortened(inbox, first)
+        return [Text.assemble((name, "bold"), inbox, arrow, _shortened(outbox, room - cell_len(inbox)))]
+
+    def _sections(self, console: Console, width: int) -> list[_Section]:
+        wrap = _Wrap(console, width, limit=None if self.height is None else 1 + self._airy)
+        view, counts = self.overview, self.overview.counts
+        parts = (
+            ("Painting", 4, JobState.RUNNING, _running_blocks(view.running, width)),
+            ("Next", 0, JobState.QUEUED, [[_name(job.path, width)] for job in view.queued]),
+            ("Waiting", 2, JobState.WAITING, [_held_up(job, wrap, "yellow") for job in view.waiting]),
+            ("Problems", 3, JobState.PROBLEM, [_held_up(job, wrap, "red") for job in view.problems]),
+            ("Done", 1, JobState.DONE, [[_done_line(job, self.now, width)] for job in view.done]),
+        )
+        return [
+            _Section(title, weight, max(counts.get(state, 0), len(blocks)), blocks)
+            for title, weight, state, blocks in parts
+        ]
+
+
+def _encodable(segments: Iterable[Segment], encoding: str) -> Iterable[Segment]:
+    """Replace what a terminal of this encoding can't show, so that no line grows longer than it was."""
+    for each in segments:
+        text = each.text.translate(_ASCII_SIGNS).encode(encoding, "replace").decode(encoding)
+        yield Segment(text, each.style, each.control)
+
+
+def _fitting(sections: Sequence[_Section], room: int | None, gap: int) -> list[int]:
+    """Return how many blocks of each section fit into ``room`` lines, a title and ``gap`` empty lines for each section.
+
+    The paintings under way come first; then one block of each section, so that none is silent; then a few; then all.
+    """
+    if room is None:
+        return [len(each.blocks) for each in sections]
+    counts = [0] * len(sections)
+    by_weight = sorted(range(len(sections)), key=lambda index: -sections[index].weight)
+    wishes = [(by_weight[0], math.inf), *((index, wish) for wish in (1, 3, math.inf) for index in by_weight)]
+    for index, wish in wishes:
+        blocks = sections[index].blocks
+        while counts[index] < min(wish, len(blocks)):
+            cost = len(blocks[counts[index]]) + (0 if counts[index] else 1 + gap)
+            if cost > room:
+                break
+            room -= cost
+            counts[index] += 1
+    return counts
+
+
+def _counts(overview: Overview, width: int) -> Block:
+    """How many there are of each, on one line if they fit."""
+    words = (
+        (JobState.RUNNING, "painting", "bold"),
+        (JobState.QUEUED, "queued", ""),
+        (JobState.WAITING, "waiting", "yellow"),
+        (JobState.DONE, "done", "green"),
+        (JobState.PROBLEM, "problem", "bold red"),
+    )
+    numbers = [(overview.counts.get(state, 0), word, style) for state, word, style in words]
+    parts = [Text(f"{n} {word}{'s' * (word == 'problem' and n > 1)}", style=style) for n, word, style in numbers if n]
+    return _packed(parts, " · ", width) or [Text("No photos yet: whatever is dropped into the inbox is painted.")]
+
+
+def _packed(parts: Iterable[Text], separator: str, width: int) -> Block:
+    """Join the parts, beginning another line where one does not fit."""
+    lines: Block = []
+    for part in parts:
+        if lines and lines[-1].cell_len + len(separator) + part.cell_len <= width:
+            lines[-1] = Text.assemble(lines[-1], separator, part)
+        else:
+            lines.append(part)
+    return lines
+
+
+def _shortened(text: str, width: int) -> str:
+    """Return ``text`` in at most ``width`` cells: its middle is left out, for both ends of a path tell something."""
+    if cell_len(text) <= width:
+        return text
+    if width < 8:
+        return set_cell_size(text, max(0, width))
+    head = (width - 1) // 3
+    tail = text
+    while cell_len(tail) > width - 1 - head:
+        tail = tail[1:]
+    return f"{set_cell_size(text, head).rstrip()}…{tail}"
+
+
+def _name(path: object, width: int, indent: int = 2) -> Text:
+    return Text(" " * indent + _shortened(printable(str(path)), width - indent))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrap:
+    """Breaks sentences into lines of ``width``, at most ``limit`` of them."""
+
+    console: Console
+    width: int
+    limit: int | None
+
+    def __call__(self, text: str, style: str, indent: int = 4) -> Block:
+        room = max(8, self.width - indent)
+        lines = list(Text(printable(text), style=style).wrap(self.console, room))
+        for line in lines:
+            line.rstrip()
+        if self.limit is not None and len(lines) > self.limit:
+            rest = Text(" ").join(lines[self.limit - 1 :])
+            rest.truncate(room, overflow="ellipsis")
+            lines = [*lines[: self.limit - 1], rest]
+        for line in lines:
+            line.pad_left(indent)
+        return lines
+
+
+def _held_up(job: Job, wrap: _Wrap, style: str) -> Block:
+    """A photo that is not painted: which, why, and what to do."""
+    reason = wrap(job.reason, style) if job.reason else []
+    remedy = wrap(job.remedy, "") if job.remedy else []
+    return [_name(job.path, wrap.width), *reason, *remedy]
+
+
+def _done_line(job: Job, now: float, width: int) -> Text:
+    """When, which, and how it went."""
+    at = _time_of_day(job.finished_at, now) if job.finished_at is not None else ""
+    facts = [f"loss {_number(job.loss)}"] if job.loss is not None else []
+    if job.started_at is not None and job.finished_at is not None:
+        facts.append(f"in {_duration(max(0.0, job.finished_at - job.started_at))}")
+    tail = "  " + " · ".join(facts) if facts and width >= 40 else ""
+    line = _name(job.path, width - 10 - cell_len(tail), indent=0)
+    return Text.assemble("  ", (f"{at:<8}", "dim"), line, (tail, "dim"))
+
+
+def _running_blocks(jobs: Sequence[Job], width: int) -> list[Block]:
+    """Each painting's name and progress, on one line if the terminal is wide, else on two."""
+    if width < _SURELY_WIDE:
+        names = [_name_and_worker(job, width) for job in jobs]
+        return [[name, line] for name, line in zip(names, _progress(jobs, width - 2, with_worker=False), strict=True)]
+    paths = [_shortened(printable(str(job.path)), width * 2 // 5) for job in jobs]
+    column = max(map(cell_len, paths), default=0)
+    bars = _progress(jobs, width - 4 - column, with_worker=True)
+    return [[Text.assemble("  ", set_cell_size(path, column), bar)] for path, bar in zip(paths, bars, strict=True)]
+
+
+def _name_and_worker(job: Job, width: int) -> Text:
+    worker = f"  on {printable(job.worker)}" if job.worker and width >= 40 else ""
+    return Text.assemble(_name(job.path, width - cell_len(worker)), (worker, "dim"))
+
+
+def _progress(jobs: Sequence[Job], width: int, *, with_worker: bool) -> list[Text]:
+    """Bars of one length, and beside them as many columns of numbers as there is room for."""
+    columns = [each for each in _columns(jobs) if with_worker or each.weight > 0]
+    while len(columns) > 1 and sum(each.width + 2 for each in columns) + _SHORTEST_BAR > width:
+        columns.remove(min(columns, key=lambda each: each.weight))
+    bar = max(3, width - sum(each.width + 2 for each in columns))
+    cells = ["".join(f"  {each.padded(row)}" for each in columns) for row in range(len(jobs))]
+    return [Text.assemble("  ", _bar(job, bar), row) for job, row in zip(jobs, cells, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One kind of number of every painting under way. ``weight`` says what is dropped last."""
+
+    weight: int
+    cells: tuple[str, ...]
+    least: int = 0  # so that bars don't jump while numbers change
+    right: bool = False
+
+    @property
+    def width(self) -> int:
+        return max(self.least, *map(cell_len, self.cells), 0)
+
+    def padded(self, row: int) -> str:
+        spaces = " " * (self.width - cell_len(self.cells[row]))
+        return spaces + self.cells[row] if self.right else self.cells[row] + spaces
+
+
+def _columns(jobs: Sequence[Job]) -> list[_Column]:
+    return [
+        _Column(4, tuple(f"{job.step}/{job.steps}" for job in jobs), right=True),
+        _Column(2, tuple("" if job.loss is None else f"loss {_number(job.loss)}" for job in jobs), least=10),
+        _Column(1, tuple("" if not job.seconds_per_step else _rate(job.seconds_per_step) for job in jobs), least=12),
+        _Column(3, tuple(_left(job) for job in jobs), least=11, right=True),
+        _Column(0, tuple(job.worker and f"on {printable(job.worker)}" for job in jobs)),
+    ]
+
+
+def _left(job: Job) -> str:
+    if not job.step:
+        return "starting"
+    return "" if job.remaining_seconds is None else f"{_duration(job.remaining_seconds)} left"
+
+
+def _bar(job: Job, width: int) -> Text:
+    share = job.step / job.steps if job.steps else 0.0
+    done = max(0, min(width, round(share * width)))
+    return Text.assemble(("━" * done, "green"), ("─" * (width - done), "dim"))
+
+
+# ---- the same for programs ------------------------------------------------------------------------------------------
+
+
+def overview_json(overview: Overview) -> dict[str, Any]:
+    """Return the overview as plain data for ``json.dumps(..., allow_nan=False)``.
+
+    - ``counts``: number of jobs by state: ``waiting``, ``queued``, ``running``, ``done``, ``problem``
+    - ``running``: ``photo``, ``step``, ``steps``, ``loss``, ``seconds_per_step``, ``remaining_seconds``, ``worker``,
+      ``started_at``, ``width``, ``height``
+    - ``queued``: ``photo``, ``queued_at``
+    - ``waiting``: ``photo``, ``reason``, ``remedy``, ``kind``, ``seen_at``
+    - ``done``: ``photo``, ``folder``, ``identity``, ``loss``, ``steps``, ``seconds``, ``finished_at``,
+      ``width``, ``height``
+    - ``problems``: ``photo``, ``reason``, ``remedy``, ``kind``, ``attempts``, ``finished_at``
+
+    The lists are the overview's, newest first, and may be shorter than the counts. ``photo`` is relative to the inbox,
+    ``folder`` to the outbox; times are ISO 8601 in UTC; what is not known is None.
+    """
+    return {
+        "counts": {state.value: overview.counts.get(state, 0) for state in JobState},
+        "running": [_running_facts(job) for job in overview.running],
+        "queued": [{"photo": str(job.path), "queued_at": _utc_or_none(job.queued_at)} for job in overview.queued],
+        "waiting": [{**_held_up_facts(job), "seen_at": _utc(job.seen_at)} for job in overview.waiting],
+        "done": [_done_facts(job) for job in overview.done],
+        "problems": [_problem_facts(job) for job in overview.problems],
+    }
+
+
+def _running_facts(job: Job) -> dict[str, Any]:
+    return {
+        "photo": str(job.path),
+        "step": job.step,
+        "steps": job.steps,
+        "loss": _finite(job.loss),
+        "seconds_per_step": _finite(job.seconds_per_step),
+        "remaining_seconds": _finite(job.remaining_seconds),
+        "worker": job.worker,
+        "started_at": _utc_or_none(job.started_at),
+        "width": job.width,
+        "height": job.height,
+    }
+
+
+def _held_up_facts(job: Job) -> dict[str, Any]:
+    return {"photo": str(job.path), "reason": job.reason, "remedy": job.remedy, "kind": job.kind}
+
+
+def _problem_facts(job: Job) -> dict[str, Any]:
+    return {**_held_up_facts(job), "attempts": job.attempts, "finished_at": _utc_or_none(job.finished_at)}
+
+
+def _done_facts(job: Job) -> dict[str, Any]:
+    took = None if job.started_at is None or job.finished_at is None else job.finished_at - job.started_at
+    return {
+        "photo": str(job.path),
+        "folder": None if job.folder is None else str(job.folder),
+        "identity": job.identity,
+        "loss": _finite(job.loss),
+        "steps": job.steps,
+        "seconds": _finite(took),
+        "finished_at": _utc_or_none(job.finished_at),
+        "width": job.width,
+        "height": job.height,
+    }
+
+
+def _utc_or_none(at: float | None) -> str | None:
+    return None if at is None else _utc(at)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+# ---- live -----------------------------------------------------------------------------------------------------------
+
+
+class LiveConsole:
+    """The overview, redrawn in place a few times a second; notices of at least WARNING stand as lines above it.
+
+    A thread of its own draws, so that a slow terminal never holds up the daemon: `update` and a notice only leave
+    word. Where ``console`` is no terminal, or one that can't move its cursor, notices from ``level`` up are printed as
+    lines and the overview once, at the end.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        inbox: Path,
+        outbox: Path,
+        *,
+        level: Level = Level.INFO,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._console = console
+        self._inbox, self._outbox, self._clock = inbox, outbox, clock
+        self._rank = max(_RANKS[level], _RANKS[Level.WARNING]) if console.is_interactive else _RANKS[level]
+        self._overview: Overview | None = None
+        self._seen: tuple[Overview | None, ConsoleDimensions] | None = None
+        self._lines: deque[Text] = deque(maxlen=1000)
+        self._kept: deque[Text] = deque(maxlen=_KEPT_LINES)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._draw_until_over, name="console", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        self._thread.join(_LEAVE_SECONDS)
+
+    def __call__(self, notice: Notice) -> None:
+        """Print the notice above the view, if it matters enough."""
+        if _RANKS[notice.level] >= self._rank:
+            self._lines.append(_notice_line(notice, self._clock()))
+
+    def update(self, overview: Overview) -> None:
+        """Show ``overview`` with the next redraw."""
+        self._overview = overview
+
+    def _draw_until_over(self) -> None:
+        # A terminal that went away ends the view and nothing else; rich leaves by SystemExit when a pipe breaks.
+        with contextlib.suppress(OSError, ValueError, SystemExit):
+            screen = _Screen(self._console, self._view)
+            try:
+                while not self._over.wait(_REDRAW_SECONDS):
+                    self._draw(screen)
+                self._draw(screen)
+            finally:
+                screen.close()
+
+    def _draw(self, screen: "_Screen") -> None:
+        lines, seen = self._new_lines(), (self._overview, self._console.size)
+        if lines or seen != self._seen:
+            screen.draw(lines, self._kept)
+        self._seen = seen
+
+    def _new_lines(self) -> list[Text]:
+        lines = []
+        while self._lines:
+            lines.append(self._lines.popleft())
+        self._kept.extend(lines)
+        return lines
+
+    def _view(self) -> RenderableType:
+        if self._overview is None:
+            return Text("monet-watch  starting")
+        height = self._console.height - 1 if self._console.is_interactive else None
+        return render_overview(self._overview, now=self._clock(), inbox=self._inbox, outbox=self._outbox, height=height)
+
+
+class _Screen:
+    """A terminal with a view at its foot that is drawn again and again, and lines that scroll away above it."""
+
+    def __init__(self, console: Console, view: Callable[[], RenderableType]) -> None:
+        self._console, self._view = console, view
+        self._width = console.width
+        self._live = self._begin()
+
+    def _begin(self) -> Live:
+        live = Live(console=self._console, get_renderable=self._view, auto_refresh=False, vertical_overflow="crop")
+        live.start()
+        return live
+
+    def draw(self, lines: Iterable[Text], kept: Iterable[Text]) -> None:
+        """Print ``lines`` and draw the view; ``kept`` are the last lines, which a cleared screen shows again."""
+        width = self._console.width
+        with self._console:  # one write, so that nothing flickers
+            if width < self._width and self._console.is_interactive:
+                self._start_over()
+                lines = kept
+            for line in lines:
+                self._console.print(line)
+            self._live.refresh()
+        self._width = width
+
+    def _start_over(self) -> None:
+        """Clear the screen: a narrower terminal has broken the view's lines, and where they lie is not known."""
+        self._live.stop()
+        self._console.clear()
+        self._live = self._begin()
+
+    def close(self) -> None:
+        """Leave the view as it stands, and the cursor below it."""
+        self._live.stop()
+
+
+def _notice_line(notice: Notice, at: float) -> Text:
+    when = f"{datetime.fromtimestamp(at):%H:%M:%S} "
+    return Text.assemble((when, "dim"), (f"{notice.level.value}: ", _LEVEL_STYLES.get(notice.level, "")), _told(notice))
+
+
+# ---- lines ----------------------------------------------------------------------------------------------------------
+
+
+def _told(notice: Notice) -> str:
+    """The notice as one line: the photo, unless the sentence begins with it, and the sentence."""
+    if notice.photo in ("", ".") or notice.text.startswith(notice.photo):
+        return printable(notice.text)
+    return printable(f"{notice.photo}: {notice.text}")
+
+
+class _Lines:
+    """Writes lines, each flushed. Once nobody reads any more, it writes nothing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._broken = False
+
+    def write(self, line: str) -> None:
+        if self._broken:
+            return
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        try:
+            self._stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            self._broken = True
+            self._divert()
+        except (OSError, ValueError):  # a full disk may have room again for the next line
+            pass
+
+    def _divert(self) -> None:
+        """Send what is left in the stream's buffer nowhere, or Python complains about it when it ends."""
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+
+class PlainConsole:
+    """One line per event. ``priorities``: with sd-daemon(3) prefixes for the journal, which has a clock of its own.
+
+    Steps are told at DEBUG only; pictures of progress at INFO, but of one photo not more often than every ten seconds.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        level: Level = Level.INFO,
+        priorities: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._lines = _Lines(stream)
+        self._rank, self._priorities, self._clock = _RANKS[level], priorities, clock
+        self._progress: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def __call__(self, notice: Notice) -> None:
+        """Write the notice's line, if it matters enough."""
+        now = self._clock()
+        level = self._level(notice, now)
+        if _RANKS[level] < self._rank:
+            return
+        if self._priorities:
+            self._lines.write(f"<{_PRIORITIES[level]}>{_told(notice)}")
+            return
+        loud = f"{level.value}: " if _RANKS[level] >= _RANKS[Level.WARNING] else ""
+        self._lines.write(f"{datetime.fromtimestamp(now):%Y-%m-%d %H:%M:%S} {loud}{_told(notice)}")
+
+    def update(self, overview: Overview) -> None:
+        """Do nothing: events tell it all."""
+
+    def _level(self, notice: Notice, now: float) -> Level:
+        if notice.event not in ("step", "snapshot"):
+            self._progress.pop(notice.photo, None)
+            return notice.level
+        if _RANKS[notice.level] >= _RANKS[Level.WARNING]:
+            return notice.level
+        if notice.event == "step" or now - self._progress.get(notice.photo, -math.inf) < _PROGRESS_SECONDS:
+            return Level.DEBUG
+        self._progress[notice.photo] = now
+        return Level.INFO
+
+
+class JsonConsole:
+    """One JSON object per event and line, in ASCII.
+
+    Keys: ``time`` (ISO 8601, UTC), ``level``, ``event``, ``photo``, ``text`` and ``details`` (an object).
+    """
+
+    def __init__(self, stream: TextIO, *, level: Level = Level.INFO, clock: Callable[[], float] = time.time) -> None:
+        self._lines = _Lines(stream)
+        self._rank, self._clock = _RANKS[level], clock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def __call__(self, notice: Notice) -> None:
+        """Write the notice's object, if it matters enough."""
+        if _RANKS[notice.level] < self._rank:
+            return
+        details = {key: _plain_value(value) for key, value in notice.details.items()}
+        line = {
+            "time": _utc(self._clock()),
+            "level": notice.level.value,
+            "event": notice.event,
+            "photo": notice.photo,
+            "text": notice.text,
+            "details": details,
+        }
+        self._lines.write(json.dumps(line))
+
+    def update(self, overview: Overview) -> None:
+        """Do nothing: events tell it all."""
+
+
+def _plain_value(value: object) -> str | int | float | bool | None:
+    """JSON knows neither infinity nor "not a number"; and a detail of another kind must not cost the line."""
+    if isinstance(value, float):
+        return _finite(value)
+    return value if value is None or isinstance(value, str | int) else str(value)
+
+
+# ---- which one ------------------------------------------------------------------------------------------------------
+
+
+def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether ``stream`` goes straight to systemd's journal (``$JOURNAL_STREAM`` names its device and inode)."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def open_console(
+    kind: ConsoleKind,
+    level: Level = Level.INFO,
+    *,
+    stream: TextIO,
+    inbox: Path,
+    outbox: Path,
+    priorities: bool = False,
+) -> ConsoleView:
+    """Return the view of this ``kind`` on ``stream``; plain lines where a live one is not possible.
+
+    ``priorities`` says that the stream is the journal (`is_journal`).
+    """
+    if kind == "json":
+        return JsonConsole(stream, level=level)
+    console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    if kind == "plain" or priorities or not (_is_terminal(stream) and console.is_interactive):
+        return PlainConsole(stream, level=level, priorities=priorities)
+    with contextlib.suppress(AttributeError, ValueError):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
+    return LiveConsole(console, inbox, outbox, level=level)
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    """Ask the stream itself: rich takes a file for a terminal where ``FORCE_COLOR`` is set."""
+    try:
+        return stream.isatty()
+    except ValueError:
+        return False

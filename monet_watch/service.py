@@ -1,0 +1,197 @@
+"""The daemon among the machine's services: what systemd is told, one daemon per state folder, and how to stop.
+
+Nothing here needs systemd: where it is absent, the same calls do nothing.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+from monet_watch.errors import AlreadyRunningError, LedgerError
+
+__all__ = ["LOCK_NAME", "Notifier", "StopAsked", "single_instance", "stop_signals"]
+
+LOCK_NAME = "lock"
+"""The file in the state folder that a running daemon holds."""
+
+_HOLDER_NAME = "lock.pid"
+_LONGEST_STATUS_BYTES = 2000  # systemd ignores a datagram of more than 4096 bytes
+_SEND_SECONDS = 1.0
+_STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
+
+
+class Notifier:
+    """Tells the service manager how the daemon is, by the protocol of sd_notify(3).
+
+    ``address`` is a socket's path, or ``@`` and the name of an abstract socket; None, or a system without such
+    sockets: every call does nothing. A message that can't be delivered is dropped: painting matters more.
+    ``watchdog_interval_seconds`` says how often to call `watchdog`; None: it isn't asked for.
+    """
+
+    def __init__(self, address: str | None, watchdog_interval_seconds: float | None = None) -> None:
+        self._address = _socket_address(address)
+        self.watchdog_interval_seconds = watchdog_interval_seconds
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Read ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID``; what can't be understood is left out."""
+        return cls(environ.get("NOTIFY_SOCKET"), _watchdog_interval(environ))
+
+    def ready(self) -> None:
+        """Say that the daemon has started: photos that arrive are noticed."""
+        self._send("READY=1")
+
+    def status(self, text: str) -> None:
+        """Say in one line what the daemon does; ``systemctl status`` shows it."""
+        self._send(f"STATUS={_one_line(text)}")
+
+    def watchdog(self) -> None:
+        """Say that the daemon's loop turns. Without this in twice the interval, systemd restarts the daemon."""
+        self._send("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """Say that the daemon is about to end, on purpose."""
+        self._send("STOPPING=1")
+
+    def _send(self, message: str) -> None:
+        if self._address is None:
+            return
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+            connection.settimeout(_SEND_SECONDS)
+            connection.connect(self._address)
+            connection.sendall(message.encode())
+
+
+def _socket_address(address: str | None) -> str | None:
+    """Return the address as the socket module wants it, None for kinds of sockets that aren't spoken here."""
+    if not address or address[0] not in "/@" or not hasattr(socket, "AF_UNIX"):
+        return None
+    return "\0" + address[1:] if address[0] == "@" else address
+
+
+def _watchdog_interval(environ: Mapping[str, str]) -> float | None:
+    """Half of what systemd waits for, as sd_watchdog_enabled(3) advises; None where it isn't this process's affair."""
+    try:
+        meant_for = int(environ.get("WATCHDOG_PID") or os.getpid())
+        microseconds = int(environ.get("WATCHDOG_USEC", ""))
+    except ValueError:
+        return None
+    return microseconds / 2e6 if meant_for == os.getpid() and microseconds > 0 else None
+
+
+def _one_line(text: str) -> str:
+    """Return ``text`` without line breaks (they would end the message), valid as UTF-8 and not too long."""
+    visible = "".join(each if each.isprintable() or "\ud800" <= each <= "\udfff" else " " for each in text)
+    data = " ".join(visible.split()).encode("utf-8", "backslashreplace")
+    return data[:_LONGEST_STATUS_BYTES].decode("utf-8", "ignore")
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    """Somebody asks the daemon to stop, by ``signal_name`` (such as ``SIGTERM``), for the ``count``-th time."""
+
+    signal_name: str
+    count: int
+
+    @property
+    def at_once(self) -> bool:
+        """Whether to leave everything as it is and end; False the first time: take no work, save, then end."""
+        return self.count > 1
+
+
+@contextlib.contextmanager
+def single_instance(state_folder: Path) -> Iterator[None]:
+    """Hold the state folder (made where it is missing) so that no second daemon works on it.
+
+    The operating system lets go of it when the process ends, however it ends.
+    Raises AlreadyRunningError while another process holds it, LedgerError where the folder can't be used.
+    """
+    lock = FileLock(state_folder / LOCK_NAME)
+    try:
+        state_folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise _already_running(state_folder) from error
+    except OSError as error:
+        message = f"The state folder {state_folder} cannot be used: {error.strerror or error}."
+        raise LedgerError(message, "Check its permissions, or name another one (`state:` in the config).") from error
+    try:
+        with _signed(state_folder / _HOLDER_NAME):
+            yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _signed(holder: Path) -> Iterator[None]:
+    """Leave the process's number beside the lock: a locked file itself can't be read everywhere."""
+    with contextlib.suppress(OSError):
+        holder.write_text(f"{os.getpid()}\n", encoding="ascii")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            holder.unlink(missing_ok=True)
+
+
+def _already_running(state_folder: Path) -> AlreadyRunningError:
+    number = _holder(state_folder / _HOLDER_NAME)
+    who = f"Another monet-watch (process {number})" if number else "Another monet-watch"
+    stop = f"kill {number}" if number else "Ctrl-C where it runs"
+    return AlreadyRunningError(
+        f"{who} is at work here: it holds the state folder {state_folder}.",
+        f"Let it paint, or stop it first (`{stop}`, or `systemctl stop monet-watch` where it is a service). "
+        "A second one needs an inbox, an outbox and a state folder of its own.",
+    )
+
+
+def _holder(path: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        return int(path.read_text(encoding="ascii"))
+    return None
+
+
+def stop_signals(post: Callable[[StopAsked], None]) -> AbstractContextManager[None]:
+    """Turn SIGINT and SIGTERM (on Windows also Ctrl-Break) into messages to ``post`` until the context ends.
+
+    ``post`` is called from a thread of its own, never inside a signal handler, so that it may take locks.
+    SIGHUP keeps its meaning. Raises RuntimeError outside the main thread, where Python allows no handlers.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("stop_signals works in the main thread only: Python runs signal handlers nowhere else")
+    return _handled(post)
+
+
+@contextlib.contextmanager
+def _handled(post: Callable[[StopAsked], None]) -> Iterator[None]:
+    arrived: SimpleQueue[str | None] = SimpleQueue()  # its put is safe in a handler that interrupts another put
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        arrived.put(signal.Signals(number).name)
+
+    def deliver() -> None:
+        for count, name in enumerate(iter(arrived.get, None), start=1):
+            post(StopAsked(name, count))
+
+    courier = threading.Thread(target=deliver, name="stop-signals", daemon=True)
+    courier.start()
+    known = [getattr(signal, name) for name in _STOP_SIGNALS if hasattr(signal, name)]
+    before = {number: signal.signal(number, handler) for number in known}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous if previous is not None else signal.SIG_DFL)
+        arrived.put(None)
+        courier.join(timeout=1.0)
