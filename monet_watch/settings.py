@@ -69,7 +69,6 @@ DEFAULT_RECIPE = "classic"
 MOST_STYLES = 16
 """More style pictures than this for one painting are refused: each is held in memory."""
 
-_ROOT = PurePosixPath()
 _COMMAND_LINE = "command line"
 _SETTINGS_NAMES = ("style.yaml", "style.yml")
 _RECIPE_KEYS = tuple(name for name in Recipe.model_fields if name != "recipe")

@@ -225,6 +225,12 @@ def test_a_link_that_stays_in_the_inbox_is_followed(library, inbox):
 
 
 @posix_only
+def test_a_link_to_nothing_is_told(library, inbox):
+    (inbox / "sea.jpg").symlink_to("gone.jpg")
+    assert fault(library.find_shared, "sea.jpg", inbox, inbox) == "'sea.jpg' is not there; check how it is written"
+
+
+@posix_only
 def test_an_inbox_that_is_itself_a_link_is_fine(library, inbox, tmp_path):
     put(inbox / "sea.jpg", b"sea")
     (tmp_path / "link").symlink_to(inbox)
