@@ -143,7 +143,7 @@ def render_overview(
     return _View(overview, now, inbox, outbox, height)
 
 
-Block = list[Text]
+_Block = list[Text]
 """The lines of one job, which are shown together or not at all."""
 
 
@@ -154,9 +154,9 @@ class _Section:
     title: str
     weight: int
     total: int
-    blocks: Sequence[Block]
+    blocks: Sequence[_Block]
 
-    def lines(self, count: int) -> Block:
+    def lines(self, count: int) -> _Block:
         """Return the title and the first ``count`` blocks."""
         of_all = f", {count} of {self.total}" if count < self.total else ""
         title = Text(f"{self.title}{of_all}", style="bold")
@@ -183,7 +183,7 @@ class _View:
     def _airy(self) -> bool:
         return self.height is None or self.height >= _SURELY_HIGH
 
-    def lines(self, console: Console, width: int) -> Block:
+    def lines(self, console: Console, width: int) -> _Block:
         head = [*self._title(width), *_counts(self.overview, width)]
         sections = self._sections(console, width)
         airy = self._airy
@@ -193,7 +193,7 @@ class _View:
             return [line for part in shown for line in part][: self.height]
         return [line for part in shown for line in (*part, Text())][:-1]
 
-    def _title(self, width: int) -> Block:
+    def _title(self, width: int) -> _Block:
         if self.inbox is None or self.outbox is None:
             return []
         name, arrow = "monet-watch  ", " → "
@@ -247,7 +247,7 @@ def _fitting(sections: Sequence[_Section], room: int | None, gap: int) -> list[i
     return counts
 
 
-def _counts(overview: Overview, width: int) -> Block:
+def _counts(overview: Overview, width: int) -> _Block:
     """How many there are of each, on one line if they fit."""
     words = (
         (JobState.RUNNING, "painting", "bold"),
@@ -261,9 +261,9 @@ def _counts(overview: Overview, width: int) -> Block:
     return _packed(parts, " · ", width) or [Text("No photos yet: whatever is dropped into the inbox is painted.")]
 
 
-def _packed(parts: Iterable[Text], separator: str, width: int) -> Block:
+def _packed(parts: Iterable[Text], separator: str, width: int) -> _Block:
     """Join the parts, beginning another line where one does not fit."""
-    lines: Block = []
+    lines: _Block = []
     for part in parts:
         if lines and lines[-1].cell_len + len(separator) + part.cell_len <= width:
             lines[-1] = Text.assemble(lines[-1], separator, part)
@@ -297,7 +297,7 @@ class _Wrap:
     width: int
     limit: int | None
 
-    def __call__(self, text: str, style: str, indent: int = 4) -> Block:
+    def __call__(self, text: str, style: str, indent: int = 4) -> _Block:
         room = max(8, self.width - indent)
         lines = list(Text(printable(text), style=style).wrap(self.console, room))
         for line in lines:
@@ -311,7 +311,7 @@ class _Wrap:
         return lines
 
 
-def _held_up(job: Job, wrap: _Wrap, style: str) -> Block:
+def _held_up(job: Job, wrap: _Wrap, style: str) -> _Block:
     """A photo that is not painted: which, why, and what to do."""
     reason = wrap(job.reason, style) if job.reason else []
     remedy = wrap(job.remedy, "") if job.remedy else []
@@ -329,7 +329,7 @@ def _done_line(job: Job, now: float, width: int) -> Text:
     return Text.assemble("  ", (f"{at:<8}", "dim"), line, (tail, "dim"))
 
 
-def _running_blocks(jobs: Sequence[Job], width: int) -> list[Block]:
+def _running_blocks(jobs: Sequence[Job], width: int) -> list[_Block]:
     """Each painting's name and progress, on one line if the terminal is wide, else on two."""
     if width < _SURELY_WIDE:
         names = [_name_and_worker(job, width) for job in jobs]
