@@ -1,0 +1,221 @@
+"""The curve of the losses is drawn for every curve and every name, and shows what happened."""
+
+import io
+import math
+import subprocess
+import sys
+import textwrap
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from monet_watch.engine.events import Losses
+from monet_watch.outbox import plot
+from monet_watch.outbox.plot import plot_losses
+
+COLOURS = {"total": (0x22, 0x22, 0x22), "style": (0xD5, 0x5E, 0), "content": (0, 0x72, 0xB2), "tv": (0, 0x9E, 0x73)}
+
+
+def losses(style: float, content: float, tv: float) -> Losses:
+    return Losses(style + content + tv, style, content, tv)
+
+
+def falling(steps: int) -> list[Losses]:
+    """Return losses as a painting has them."""
+    return [losses(5100 * k**-1.35 + 22, 20 - 18 * math.exp(-k / 60), 0.1) for k in range(1, steps + 1)]
+
+
+def drawn(curve: list[Losses], title: str = "IMG_1234.jpg", save_every: int = 50) -> np.ndarray:
+    """Return the plot's pixels, int, (H, W, 3)."""
+    file = plot_losses(curve, title=title, save_every=save_every, reason="all steps taken")
+    picture = Image.open(io.BytesIO(file))
+    assert picture.format == "PNG" and picture.size == (1200, 700)
+    return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def pixels_of(picture: np.ndarray, name: str) -> np.ndarray:
+    """Return the (row, column) of every pixel of a component's colour."""
+    return np.argwhere(np.abs(picture - COLOURS[name]).max(axis=2) <= 2)
+
+
+def test_every_component_is_drawn_in_its_colour():
+    picture = drawn(falling(400))
+    assert all(len(pixels_of(picture, name)) > 500 for name in COLOURS)
+
+
+def test_a_falling_loss_is_a_line_that_falls():
+    picture = drawn([losses(10 ** (4 - k / 50), 0, 0) for k in range(1, 201)])
+    inside = pixels_of(picture[110:630, 110:980], "style")
+    columns = range(10, 860, 25)
+    rows = [inside[inside[:, 1] == column][:, 0].mean() for column in columns]
+    steps = np.diff(rows)
+    assert all(after > before for before, after in pairwise(rows))
+    np.testing.assert_allclose(steps, steps.mean(), atol=1.5)  # exponential decay is straight on a log axis
+
+
+def test_a_component_without_weight_is_left_out():
+    picture = drawn([losses(100 / k, 3, 0) for k in range(1, 100)])
+    assert len(pixels_of(picture, "tv")) == 0
+    assert len(pixels_of(picture, "content")) > 500
+
+
+@pytest.mark.parametrize("name", ["style", "content", "tv"])
+def test_a_single_step_is_a_point_of_each_component(name):
+    assert len(pixels_of(drawn(falling(1))[110:630, 110:990], name)) > 30
+
+
+def test_stages_are_marked_where_they_were_taken():
+    marked, unmarked = drawn(falling(400), save_every=100), drawn(falling(400), save_every=1000)
+    columns = np.flatnonzero(np.abs(marked - unmarked)[300:500].max(axis=(0, 2)))
+    centres = [group.mean() for group in np.split(columns, np.flatnonzero(np.diff(columns) > 2) + 1)]
+    assert len(centres) == 4
+    np.testing.assert_allclose(np.diff(centres), np.diff(centres).mean(), atol=1.5)
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        [],
+        [Losses(0, 0, 0, 0)] * 5,
+        [losses(31, 0, 0)] * 200,
+        [losses(0, 5, 0), losses(3, 5, 0), losses(0, 5, 0)],
+        [losses(1e12 * 10 ** (-k / 20), 3.0 * k, 1e-9) for k in range(1, 401)],
+        [losses(1e-300, 1e-305, 0), losses(1e-306, 1e-305, 0)],
+        [Losses(math.inf, math.inf, 1, 1), Losses(5, 3, 1, 1), Losses(math.nan, math.nan, 1, 1)],
+        falling(10),
+        falling(30_000),
+    ],
+    ids=["empty", "zero", "flat", "with gaps", "huge", "tiny", "not finite", "ten", "many"],
+)
+def test_no_curve_is_too_strange_to_draw(curve):
+    picture = drawn(curve)
+    assert (picture < 250).any()
+    assert (picture[:, :4] > 250).all() and (picture[:, -4:] > 250).all(), "something is cut off at the edge"
+
+
+@pytest.mark.parametrize("save_every", [1, 7, 100_000])
+def test_any_spacing_of_stages_is_drawn(save_every):
+    drawn(falling(500), save_every=save_every)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.builds(losses, *[st.floats(0, 1e15)] * 3), min_size=1, max_size=20))
+def test_any_losses_are_drawn_without_a_warning(curve):
+    drawn(curve)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.text())
+@example("$x^2$ and $\\frac{1$.jpg")
+@example("睡蓮の池.heic")
+@example("\x00\x1b[31m\n\t\udcff\u202egpj.exe")
+@example("🌸" * 300)
+@example("x" * 255)
+def test_any_name_is_drawn_without_a_warning_and_inside_the_picture(title):
+    picture = drawn(falling(3), title=title)
+    assert (picture[:, -4:] > 250).all()
+
+
+def test_dollars_in_a_name_are_dollars():
+    mathematics, plain = drawn(falling(3), title="$x$"), drawn(falling(3), title="x")
+    assert (mathematics[:65] < 128).any(axis=2).sum() > 1.5 * (plain[:65] < 128).any(axis=2).sum()
+
+
+def test_the_same_curve_gives_the_same_bytes():
+    arguments = {"title": "a.jpg", "save_every": 50, "reason": "all steps taken"}
+    assert plot_losses(falling(100), **arguments) == plot_losses(falling(100), **arguments)
+
+
+def test_drawing_leaves_no_trace_in_matplotlib():
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    matplotlib.rcParams["lines.linewidth"] = 17.0
+    try:
+        changed = plot_losses(falling(5), title="a", save_every=1, reason="")
+        assert matplotlib.rcParams["lines.linewidth"] == 17.0
+    finally:
+        matplotlib.rcParams["lines.linewidth"] = before["lines.linewidth"]
+    assert changed == plot_losses(falling(5), title="a", save_every=1, reason="")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_pyplot_and_its_window_are_not_needed():
+    program = """
+        import sys
+        from monet_watch.engine.events import Losses
+        from monet_watch.outbox.plot import plot_losses
+        plot_losses([Losses(3, 1, 1, 1)], title="a", save_every=1, reason="")
+        sys.exit("matplotlib.pyplot" in sys.modules)
+    """
+    subprocess.run([sys.executable, "-W", "error", "-c", textwrap.dedent(program)], check=True)
+
+
+# --- Text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (39.4321, "39.4"),
+        (5175.2, "5,180"),
+        (999.6, "1,000"),
+        (0.0912, "0.0912"),
+        (123456.0, "123,000"),
+        (1.234e-9, "1.2 × 10⁻⁹"),
+        (2.5e12, "2.5 × 10¹²"),
+        (9.96e-9, "1.0 × 10⁻⁸"),
+        (0.0, "0"),
+    ],
+)
+def test_values_have_three_digits(value, text):
+    assert plot._value_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.0, "1"), (1000.0, "1,000"), (0.01, "0.01"), (1e-7, "10⁻⁷"), (1e12, "10¹²"), (2e6, "2 × 10⁶"), (0.05, "0.05")],
+)
+def test_ticks_are_plain_numbers_or_powers_of_ten(value, text):
+    assert plot._tick_text(value) == text
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=4))
+def test_labels_keep_apart_and_in_order(heights):
+    places = plot._spread(heights, gap=0.05)
+    assert all(upper - lower >= 0.05 - 1e-9 for lower, upper in pairwise(sorted(places)))
+    assert min(places) >= 0
+    assert all(places[i] <= places[j] for i, a in enumerate(heights) for j, b in enumerate(heights) if a < b)
+
+
+def test_labels_with_room_stay_where_they_are():
+    assert plot._spread([0.9, 0.1, 0.5], gap=0.05) == pytest.approx([0.9, 0.1, 0.5])
+
+
+@given(st.text(alphabet=st.characters(categories=["L", "N", "P"])), st.integers(5, 80))
+def test_a_long_name_keeps_its_beginning_and_its_ending(name, columns):
+    short = plot._shortened(name, columns)
+    assert plot._width(short) <= max(columns, 1)
+    if short != name:
+        head, _, tail = short.partition("…") if "…" not in name else (short[:1], "", short[-1:])
+        assert name.startswith(head) and name.endswith(tail)
+
+
+def test_control_characters_are_escaped():
+    assert plot._printable("a\nb\x1b\udcffé") == "a\\nb\\x1b\\udcffé"
+
+
+def test_what_no_font_has_becomes_an_ellipsis(monkeypatch):
+    monkeypatch.setattr(plot, "_FONTS_FOR_OTHER_SCRIPTS", ())
+    assert plot._drawable("睡蓮_pond.jpg") == ("…_pond.jpg", ["DejaVu Sans"])
+
+
+def test_an_installed_font_serves_what_the_usual_one_lacks(monkeypatch):
+    wanted = chr(0xE0B1)  # a private character that STIX fonts bring along
+    assert not plot._has("DejaVu Sans", wanted) and plot._has("STIXNonUnicode", wanted)
+    monkeypatch.setattr(plot, "_FONTS_FOR_OTHER_SCRIPTS", ("No Such Font", "STIXNonUnicode"))
+    assert plot._drawable(f"a{wanted}b") == (f"a{wanted}b", ["DejaVu Sans", "STIXNonUnicode"])
