@@ -66,10 +66,16 @@ def told(faults: Iterable[str], name: str) -> tuple[str, ...]:
 
 def translate(error: ValidationError, model: type[BaseModel], place: Place) -> tuple[str, ...]:
     """Return what pydantic found while it validated ``model``, one fault each."""
-    details = error.errors(include_url=False)
+    details = _without_echoes(error.errors(include_url=False))
     faults = [_translated(each, model, place) for each in itertools.islice(details, MOST_FAULTS)]
     unshown = [""] * (len(details) - len(faults))
     return told(faults + unshown, place((), False))
+
+
+def _without_echoes(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out that a list is too short where that is only because none of its entries is valid."""
+    above = {detail["loc"][:-1] for detail in details}
+    return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in above]
 
 
 def _translated(detail: ErrorDetails, model: type[BaseModel], place: Place) -> str:

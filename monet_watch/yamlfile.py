@@ -8,6 +8,7 @@ Plain scalars are read as a person means them, nearer to YAML 1.2 than to PyYAML
 ten, ``1:30`` and ``2024-05-01`` are text. ``yes`` and ``on`` are still true.
 """
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,6 @@ import yaml
 from yaml.error import Mark, MarkedYAMLError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from monet_watch.errors import SettingsError
 from monet_watch.faults import settings_error, shown, told
 
 __all__ = ["DEEPEST", "LIMIT_BYTES", "Document", "KeyPath", "Position", "load", "load_value"]
@@ -97,12 +97,15 @@ def load_value(text: str, name: str) -> object:
 def _decoded(data: bytes, name: str) -> str:
     if len(data) > LIMIT_BYTES:
         raise settings_error(
-            [f"{name}: the file has {len(data)} bytes, more than {LIMIT_BYTES}; settings are short: is it the right file?"]
+            [
+                f"{name}: the file has {len(data)} bytes, more than {LIMIT_BYTES}; is it the right file? Settings are short"
+            ]
         )
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8-sig", errors="replace")
+        before = data[: error.start].decode("utf-8", errors="replace")
         _refuse(name, _position(before), "the file is not UTF-8 text; save it with the encoding UTF-8")
     _refuse_control_characters(text, name)
     return text
@@ -112,7 +115,7 @@ def _refuse_control_characters(text: str, name: str) -> None:
     found = _CONTROL.search(text)
     if found:
         position = _position(text[: found.start()])
-        _refuse(name, position, f"a control character ({ascii(found[0])}) stands here; remove it")
+        _refuse(name, position, f"a control character ({found[0]!a}) stands here; remove it")
 
 
 def _position(before: str) -> Position:
@@ -163,7 +166,11 @@ for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"(?i:yes|no|true|false|on|off)", list("yYnNtTfFoO")),
     ("int", r"[-+]?[0-9][0-9_]*|0x[0-9a-fA-F]+", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(?i:inf)|\.(?i:nan)", list("-+.0123456789")),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(?i:inf)|\.(?i:nan)",
+        list("-+.0123456789"),
+    ),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})\\Z"), _first)
 
@@ -267,7 +274,7 @@ class _Builder:
                 self._fault(key, "a key must be a word; put it in quotes if it is meant so")
             elif (*path, key.value) in self.keys:
                 first = self.keys[*path, key.value].line
-                self._fault(key, f"{shown(key.value)} stands here for the second time (first in line {first}); keep one")
+                self._fault(key, f"{shown(key.value)} stands here a second time (first in line {first}); keep one")
             elif self._is_clean(key):
                 self.keys[*path, key.value] = _of_mark(key.start_mark)
                 yield key.value, value
@@ -295,7 +302,7 @@ class _Builder:
         """Whether the text holds no control character, nor half of one, smuggled in by an escape."""
         found = _CONTROL.search(node.value)
         if found:
-            self._fault(node, f"a control character ({ascii(found[0])}) is written here; remove it")
+            self._fault(node, f"a control character ({found[0]!a}) is written here; remove it")
         return not found
 
     def _fault(self, node: Node, words: str) -> None:
