@@ -226,7 +226,7 @@ def _print_overview(overview: "Overview", settings: "Config", running: bool) -> 
 
     from monet_watch.console import render_overview
 
-    console = Console()
+    console = Console(highlight=False, markup=False)
     console.print("The daemon is running." if running else "The daemon is not running.")
     console.print(render_overview(overview, now=time.time(), inbox=settings.inbox, outbox=settings.outbox))
 

@@ -58,8 +58,10 @@ class House:
 
 
 def weights_folder(config: Config, environ: Mapping[str, str]) -> Path:
-    """Return where fetched weights lie: the state folder of a service, else the user's data folder."""
-    return state_folder(config, environ) / "weights" if "STATE_DIRECTORY" in environ else weights.default_folder()
+    """Return where fetched weights lie: in the state folder where one is named, else in the user's data folder."""
+    if config.state is not None or "STATE_DIRECTORY" in environ:
+        return state_folder(config, environ) / "weights"
+    return weights.default_folder()
 
 
 def find_weights(config: Config, environ: Mapping[str, str]) -> WeightsFile:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -105,7 +104,7 @@ class Planner:
 def _mark(path: Path) -> object:
     """What changes when a file is replaced or written."""
     try:
-        facts = os.stat(path)
+        facts = path.stat()
     except OSError:
         return None
     return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)

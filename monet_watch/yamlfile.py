@@ -96,11 +96,8 @@ def load_value(text: str, name: str) -> object:
 
 def _decoded(data: bytes, name: str) -> str:
     if len(data) > LIMIT_BYTES:
-        raise settings_error(
-            [
-                f"{name}: the file has {len(data)} bytes, more than {LIMIT_BYTES}; is it the right file? Settings are short"
-            ]
-        )
+        words = f"the file has {len(data)} bytes, more than {LIMIT_BYTES}; settings are short: is it the right file?"
+        raise settings_error([f"{name}: {words}"])
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
         text = data.decode("utf-8")
@@ -161,16 +158,14 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+_FLOAT = r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(?i:inf)|\.(?i:nan)"
+
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"(?i:yes|no|true|false|on|off)", list("yYnNtTfFoO")),
     ("int", r"[-+]?[0-9][0-9_]*|0x[0-9a-fA-F]+", list("-+0123456789")),
-    (
-        "float",
-        r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(?i:inf)|\.(?i:nan)",
-        list("-+.0123456789"),
-    ),
+    ("float", _FLOAT, list("-+.0123456789")),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})\\Z"), _first)
 

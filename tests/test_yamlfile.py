@@ -105,12 +105,12 @@ def test_where_falls_back_to_what_is_there():
 
 def test_a_key_that_stands_twice_is_told_with_its_first_line():
     assert fault("steps: 1\nlr: 1\nsteps: 2\n") == (
-        "f.yaml:3:1: 'steps' stands here for the second time (first in line 1); keep one"
+        "f.yaml:3:1: 'steps' stands here a second time (first in line 1); keep one"
     )
 
 
 def test_a_key_that_stands_twice_in_a_group_is_told():
-    assert fault("log:\n  level: a\n  level: b\n").startswith("f.yaml:3:3: 'level' stands here for the second time")
+    assert fault("log:\n  level: a\n  level: b\n").startswith("f.yaml:3:3: 'level' stands here a second time")
 
 
 def test_the_same_key_in_two_groups_is_no_fault():
