@@ -156,7 +156,7 @@ def test_the_shipped_picture_is_light_and_dark_and_of_many_hues_but_never_black(
     dark, light = np.percentile(rgb2gray(shipped_picture()), [5, 95])
     assert dark < 0.3
     assert light > 0.75
-    assert value.min() > 0.1
+    assert np.percentile(value, 0.1) > 0.15  # a shadow of the relief may fall on a dark stroke
     coloured = hue[saturation > 0.15]
     sixths, _ = np.histogram((coloured + 1 / 12) % 1, bins=6, range=(0, 1))  # red, yellow, green, cyan, blue, magenta
     assert (sixths / coloured.size > 0.01).all()
@@ -175,4 +175,4 @@ def test_the_shipped_picture_has_neither_grid_nor_repeats():
 @pytest.mark.slow
 def test_the_shipped_picture_is_the_one_that_the_program_paints():
     painted = paint_water_garden().astype(int)
-    assert np.abs(painted - shipped_picture()).mean() < 8
+    assert np.abs(painted - shipped_picture()).mean() < 4

@@ -80,9 +80,9 @@ def cover(
     # Even the smallest picture shows brush marks: they don't shrink to dots.
     length, width = max(length * scene.unit, 10), max(width * scene.unit, 4)
     x, y = _handfuls(rng, scene, length, width, coats)
-    wanted = np.isin(scene.passage[y.astype(int), x.astype(int)], passages)
+    wanted = np.isin(scene.passage[_pixels(scene, x, y)], passages)
     x, y = x[wanted], y[wanted]
-    place, count = (y.astype(int), x.astype(int)), len(x)
+    place, count = _pixels(scene, x, y), len(x)
     longer, wider = np.array([LONGER_AND_WIDER[part] for part in Passage])[scene.passage[place]].T
     return Brush(rng, length, width), strokes(
         rng,
@@ -98,15 +98,22 @@ def cover(
 
 
 def _handfuls(rng: np.random.Generator, scene: Scene, length: float, width: float, coats: float) -> tuple[Field, Field]:
-    """Return places for strokes all over the scene, in handfuls that lie side by side along the flow."""
-    count = int(coats * scene.height * scene.width / (length * width * HANDFUL)) + 1
-    x, y = rng.uniform(0, scene.width, count), rng.uniform(0, scene.height, count)
-    angle = np.repeat(scene.angle[y.astype(int), x.astype(int)], HANDFUL)
+    """Return places for strokes all over the scene and a little beyond, in handfuls side by side along the flow."""
+    height, breadth = scene.height + 2 * length, scene.width + 2 * length
+    count = int(coats * height * breadth / (length * width * HANDFUL)) + 1
+    x, y = rng.uniform(0, breadth, count) - length, rng.uniform(0, height, count) - length
+    angle = np.repeat(scene.angle[_pixels(scene, x, y)], HANDFUL)
     along = rng.uniform(-0.8, 0.8, len(angle)) * length
     across = rng.normal(0, 1.2, len(angle)) * width
     x = np.repeat(x, HANDFUL) + along * np.cos(angle) - across * np.sin(angle)
     y = np.repeat(y, HANDFUL) + along * np.sin(angle) + across * np.cos(angle)
-    return np.clip(x, 0, scene.width - 1), np.clip(y, 0, scene.height - 1)
+    return x, y
+
+
+def _pixels(scene: Scene, x: Field, y: Field) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows and columns of the pixels at ``x``, ``y``; beyond the edge, of the nearest ones."""
+    rows, columns = np.clip(y, 0, scene.height - 1), np.clip(x, 0, scene.width - 1)
+    return rows.astype(np.intp), columns.astype(np.intp)
 
 
 def _broken(rng: np.random.Generator, colour: Field, passage: NDArray[np.uint8], boldness: float) -> Field:
