@@ -151,10 +151,9 @@ class Database:
             yield
             self.change(keep)
         except BaseException:
-            if self._connection.in_transaction:  # after a full disk, SQLite may have undone it by itself
-                with contextlib.suppress(LedgerError):
-                    for step in undo:
-                        self.change(step)
+            with contextlib.suppress(LedgerError):  # after a full disk, SQLite may have undone it by itself
+                for step in undo:
+                    self.change(step)
             raise
 
     def _recognise(self, schema: Schema) -> int:

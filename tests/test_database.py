@@ -98,6 +98,18 @@ def test_a_transaction_inside_another_is_undone_alone_however_deep(database):
     assert names(database) == ["inner", "outer"]
 
 
+def test_a_transaction_is_undone_to_its_beginning_after_one_inside_it_was(database):
+    with database.transaction():
+        add(database, "outer")
+        with pytest.raises(KeyError), database.transaction():
+            add(database, "inner")
+            with pytest.raises(ZeroDivisionError), database.transaction():
+                raise ZeroDivisionError
+            raise KeyError
+
+    assert names(database) == ["outer"]
+
+
 def test_what_an_inner_transaction_kept_is_undone_with_the_outer_one(database):
     with pytest.raises(ZeroDivisionError), database.transaction():
         with database.transaction():
