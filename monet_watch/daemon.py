@@ -27,7 +27,7 @@ __all__ = ["HEARTBEAT_SECONDS", "Daemon", "DaemonParts", "Mailbox", "Message", "
 HEARTBEAT_SECONDS = 10.0
 """Between two notes in the ledger that the daemon is alive."""
 
-_DRAIN_SECONDS = 8.0  # for a checkpoint after a stop was asked for; the whole must end within ten
+_DRAIN_SECONDS = 7.0  # for a checkpoint after a stop was asked for; the whole must end within ten, however busy
 _LONGEST_NAP_SECONDS = 1.0
 _VIEW_SECONDS = 0.25
 _RETRY_WATCH_SECONDS = 15.0

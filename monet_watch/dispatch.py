@@ -142,10 +142,14 @@ class Dispatch:
                 place.worker.cancel()
 
     def close(self, timeout_seconds: float) -> None:
-        """End every worker; jobs under way wait in the queue again, to go on from their last checkpoint."""
+        """End every worker; jobs under way wait in the queue again, to go on from their last checkpoint.
+
+        ``timeout_seconds`` is for all of them together.
+        """
+        deadline = self._parts.clock() + timeout_seconds
         for place in self._places:
             if place.worker is not None:
-                place.worker.stop(timeout_seconds)
+                place.worker.stop(max(0.0, deadline - self._parts.clock()))
                 place.worker = None
             if place.job is not None:
                 self._parts.ledger.requeue(place.job.id, outcome="stopped", counts=False)
