@@ -170,7 +170,8 @@ class Arrivals:
 
     def _settle(self, path: PurePosixPath, facts: FileFacts, closed: bool) -> None:
         ledger = self._parts.ledger
-        ledger.forget(path)
+        if any(job.state is JobState.PROBLEM for job in ledger.known(path)):
+            ledger.forget(path)  # whoever touches a photo with a problem has its attempts counted anew
         ledger.wait(path, size=facts.size, mtime_ns=facts.mtime_ns, reason=_SETTLING)
         self._parts.settling.saw(path, facts, self._parts.now(), closed)
         self._tell("waiting", _SETTLING, path, Level.DEBUG)

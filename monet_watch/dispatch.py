@@ -249,8 +249,8 @@ class Dispatch:
             return
         if job.folder is None:
             job = self._parts.ledger.place(job.id, self._folder_for(job))
-        assert place.worker is not None
-        place.job = self._parts.ledger.start(job.id, place.worker.name)
+        assert place.worker is not None and place.ready is not None
+        place.job = self._parts.ledger.start(job.id, place.ready.device)
         place.pace = None
         place.worker.offer(paint_job)
 
