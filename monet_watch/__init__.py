@@ -33,9 +33,10 @@ from monet_watch.errors import (
 if TYPE_CHECKING:
     from monet_watch.engine.events import Checkpoint, Event, Finished, Losses, Snapshot, Step
     from monet_watch.engine.paint import paint
-    from monet_watch.engine.vgg import VGG19, load_network
+    from monet_watch.engine.vgg import VGG19
     from monet_watch.recipes import RECIPES, Recipe
     from monet_watch.settings import StyleSettings
+    from monet_watch.weights import load_network
 
 __version__ = "0.1.0"
 
@@ -72,7 +73,7 @@ _HOMES = {
     "Recipe": "monet_watch.recipes",
     "StyleSettings": "monet_watch.settings",
     "VGG19": "monet_watch.engine.vgg",
-    "load_network": "monet_watch.engine.vgg",
+    "load_network": "monet_watch.weights",
     "Checkpoint": "monet_watch.engine.events",
     "Event": "monet_watch.engine.events",
     "Finished": "monet_watch.engine.events",

@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 from filelock import FileLock
@@ -33,6 +34,9 @@ from filelock import FileLock
 from monet_watch import __version__
 from monet_watch.errors import WeightsError
 from monet_watch.workers.base import WeightsFile
+
+if TYPE_CHECKING:
+    from monet_watch.engine.vgg import VGG19
 
 __all__ = [
     "NAMED_SOURCES",
@@ -46,6 +50,7 @@ __all__ = [
     "fetch_torchvision",
     "find",
     "listing",
+    "load_network",
 ]
 
 NAMED_SOURCES = ("oxford", "torchvision")
@@ -117,6 +122,18 @@ def find(source: str, folder: Path) -> WeightsFile:
     if source == "torchvision":
         return WeightsFile(source, *_find_torchvision(folder))
     return WeightsFile(source, *_find_path(source))
+
+
+def load_network(source: str = "oxford", device: str = "auto", folder: Path | None = None) -> "VGG19":
+    """Return the network with the weights of ``source`` (see `find`) on ``device``, for `monet_watch.paint`.
+
+    ``device`` is ``auto`` or a name that torch knows; ``folder`` is where fetched weights are kept, by default
+    `default_folder`. Raises WeightsError as `find` does, and SettingsError where there is no such device.
+    """
+    from monet_watch.engine.vgg import load_vgg19  # imports torch, which nothing else here needs
+
+    weights = find(source, folder or default_folder())
+    return load_vgg19(weights.path, weights.sha256, device)
 
 
 def listing(folder: Path) -> tuple[SourceStatus, ...]:
@@ -286,7 +303,7 @@ def _digest_with_prefix(path: Path, prefix: str) -> str:
 
 
 def _keep_convolutions(folder: Path, whole: Path, origin: dict[str, str]) -> None:
-    from monet_watch.engine.weights import convert_torchvision  # imports torch, which nothing else here needs
+    from monet_watch.engine.weights import convert_torchvision  # imports torch
 
     kept = folder / _KEPT_FILE
     convert_torchvision(whole, kept)

@@ -32,7 +32,7 @@ def reference_network(convolutions: Mapping[str, tuple[Tensor, Tensor]]) -> nn.S
 
 
 def to_batch(picture: NDArray[np.uint8]) -> Tensor:
-    return torch.tensor(picture / 255.0, dtype=torch.float32).permute(2, 0, 1)[None]
+    return torch.tensor(picture / 255.0, dtype=torch.float32).permute(2, 0, 1)[None].contiguous()
 
 
 def activations(network: nn.Sequential, image: Tensor) -> dict[int, Tensor]:
@@ -50,13 +50,14 @@ def gram(features: Tensor) -> Tensor:
     return torch.einsum("ihw,jhw->ij", features[0], features[0]) / (c * h * w)
 
 
-def reference_losses(network: nn.Sequential, image: Tensor, photo: Tensor, style: Tensor) -> Sequence[Tensor]:
-    """Total, style, content and total variation with the classic weights."""
-    with torch.no_grad():
-        photo_taps, style_taps = activations(network, photo), activations(network, style)
+Taps = dict[int, Tensor]
+
+
+def reference_losses(network: nn.Sequential, image: Tensor, photo: Taps, style: Taps) -> Sequence[Tensor]:
+    """Total, style, content and total variation with the classic weights; of photo and style, the activations."""
     taps = activations(network, image)
-    style_loss = sum(((gram(taps[i]) - gram(style_taps[i])) ** 2).mean() for i in STYLE)
-    content_loss = ((taps[CONTENT] - photo_taps[CONTENT]) ** 2).mean()
+    style_loss = sum(((gram(taps[i]) - gram(style[i])) ** 2).mean() for i in STYLE)
+    content_loss = ((taps[CONTENT] - photo[CONTENT]) ** 2).mean()
     tv = torch.abs(image[:, :, :, 1:] - image[:, :, :, :-1]).sum()
     tv = tv + torch.abs(image[:, :, 1:, :] - image[:, :, :-1, :]).sum()
     total = 1e6 * style_loss + 1.0 * content_loss + 1e-6 * tv
@@ -65,16 +66,17 @@ def reference_losses(network: nn.Sequential, image: Tensor, photo: Tensor, style
 
 def reference_curve(network: nn.Sequential, photo: Tensor, style: Tensor, steps: int) -> list[list[float]]:
     """The losses of each of the first ``steps`` evaluations of L-BFGS with lr 0.03, from the photo."""
+    photo_taps, style_taps = activations(network, photo), activations(network, style)
     image = photo.clone().requires_grad_(True)
     optimiser = torch.optim.LBFGS([image], lr=0.03)
     curve: list[list[float]] = []
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        losses = reference_losses(network, image, photo, style)
+        losses = reference_losses(network, image, photo_taps, style_taps)
         losses[0].backward()
-        curve.append([float(loss) for loss in losses])
-        return losses[0]
+        curve.append([loss.item() for loss in losses])
+        return losses[0].detach()
 
     while len(curve) < steps:
         optimiser.step(closure)

@@ -3,21 +3,33 @@
 Liu and Nocedal, "On the limited memory BFGS method for large scale optimization" (1989), as torch.optim.LBFGS has
 it, without line search. With ``max_iter=1`` each call evaluates the loss and its gradient exactly once and then
 moves the image; the path is the same as that of longer calls, because the optimiser keeps its history between them.
+
+Two things differ from torch's defaults, and only where those fail:
+
+- The tolerances are 0. They compare gradients and slopes with absolute numbers, but a gradient's size follows the
+  weights of the losses and the number of pixels, and an optimiser that once stops so stands still for good.
+- Without a curvature pair every step is as careful as the very first. Where the loss bends downwards along the first
+  gradient (often: one photo and style in three), torch rejects that pair, knows nothing of the curvature, and goes
+  on with the bare gradient times lr: some ten thousand times too far, to a loss above that of noise.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from monet_watch.engine.events import Losses
 from monet_watch.engine.losses import WeightedLosses
+from monet_watch.errors import PaintingError
 from monet_watch.recipes import Recipe
 
 __all__ = ["PixelOptimiser"]
 
-_SCALARS = ("func_evals", "n_iter", "t", "prev_loss")
-_VECTORS = ("d", "prev_flat_grad", "H_diag")
+_COUNTS = ("func_evals", "n_iter")
+_NUMBERS = ("t", "prev_loss", "H_diag")  # which torch keeps as numbers or as tensors of one number, as it comes
+_VECTORS = ("d", "prev_flat_grad")
+_HISTORY = ("old_dirs", "old_stps")
+_LEAST_CURVATURE = 1e-10  # torch's own bound on yᵀs, below which it rejects a pair
 
 
 class PixelOptimiser:
@@ -26,8 +38,15 @@ class PixelOptimiser:
     def __init__(self, image: Tensor, objective: Callable[[Tensor], WeightedLosses], recipe: Recipe) -> None:
         self._image = image.clone().requires_grad_(True)
         self._objective = objective
-        self._lbfgs = torch.optim.LBFGS([self._image], lr=recipe.lr, max_iter=1, history_size=recipe.history_size)
-        self._losses: WeightedLosses | None = None
+        self._lbfgs = torch.optim.LBFGS(
+            [self._image],
+            lr=recipe.lr,
+            max_iter=1,
+            history_size=recipe.history_size,
+            tolerance_grad=0,
+            tolerance_change=0,
+        )
+        self._losses: Losses | None = None
 
     @property
     def image(self) -> Tensor:
@@ -36,15 +55,26 @@ class PixelOptimiser:
 
     def step(self) -> Losses:
         """Evaluate the loss and its gradient once, move the image, and return the losses before the move."""
-        self._lbfgs.step(self._evaluate)
+        self._lbfgs.step(self._evaluate)  # type: ignore[no-untyped-call]
         assert self._losses is not None
-        return self._losses.to_floats()
+        return self._losses
 
     def _evaluate(self) -> float:
         self._lbfgs.zero_grad()
-        self._losses = self._objective(self._image)
-        torch.autograd.backward(self._losses.total)
-        return float(self._losses.total)
+        losses = self._objective(self._image)
+        torch.autograd.backward(losses.total)
+        self._losses = losses.to_floats()
+        if self._knows_no_curvature():
+            self._lbfgs.state[self._image]["n_iter"] = 0  # the next move is a first one again
+        return self._losses.total
+
+    def _knows_no_curvature(self) -> bool:
+        """Whether the history is empty and the pair of the last move, whose gradient is here, will be rejected."""
+        lbfgs = self._lbfgs.state[self._image]
+        if not lbfgs.get("n_iter") or lbfgs["old_dirs"] or self._image.grad is None:
+            return False
+        change = self._image.grad.reshape(-1) - lbfgs["prev_flat_grad"]
+        return not bool(change.dot(lbfgs["d"] * lbfgs["t"]) > _LEAST_CURVATURE)
 
     def state(self, limit_bytes: int) -> dict[str, Tensor]:
         """Return copies of the image and of the optimiser's memory, on the CPU.
@@ -53,22 +83,40 @@ class PixelOptimiser:
         """
         lbfgs = self._lbfgs.state[self._image]
         state = {"image": self.image, **{name: lbfgs[name] for name in _VECTORS if name in lbfgs}}
-        state |= {name: torch.tensor(lbfgs[name], dtype=torch.float64) for name in _SCALARS if name in lbfgs}
-        room = limit_bytes // (self._image.numel() * self._image.element_size()) - 3
-        pairs = min(len(lbfgs.get("ro", [])), max(0, room // 2))
+        # float() first: a double cannot exist on every device.
+        state |= {
+            name: torch.tensor(float(lbfgs[name]), dtype=torch.float64) for name in _COUNTS + _NUMBERS if name in lbfgs
+        }
+        room = limit_bytes // (self._image.numel() * self._image.element_size()) - 1 - len(_VECTORS)
+        pairs = min(len(lbfgs.get("ro", ())), max(0, room // 2))
         if pairs:
-            for name in ("old_dirs", "old_stps", "ro"):
-                state[name] = torch.stack([value.reshape(-1) for value in lbfgs[name][-pairs:]])
-        return {name: value.detach().cpu().clone() for name, value in state.items()}
+            state |= {name: torch.stack(lbfgs[name][-pairs:]) for name in _HISTORY}
+            state["ro"] = torch.stack(lbfgs["ro"][-pairs:])
+        return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
 
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from what `state` returned, for an image of the same size."""
-        device = self._image.device
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` returned, which is copied.
+
+        Raises PaintingError if it is no such state, or one of an image of another size.
+        """
+        try:
+            self._restore(state)
+        except (KeyError, ValueError, RuntimeError) as error:
+            message = "The checkpoint does not belong to this painting."
+            raise PaintingError(message, "Paint it from the start.") from error
+
+    def _restore(self, state: Mapping[str, Tensor]) -> None:
+        if state["image"].shape != self._image.shape:
+            raise ValueError(f"an image of shape {tuple(state['image'].shape)}")
         with torch.no_grad():
             self._image.copy_(state["image"])
         lbfgs = self._lbfgs.state[self._image]
-        lbfgs |= {name: state[name].to(device) for name in _VECTORS if name in state}
-        lbfgs |= {name: float(state[name]) for name in _SCALARS if name in state}
-        for name in ("old_dirs", "old_stps"):
-            lbfgs[name] = list(state[name].to(device)) if name in state else []
-        lbfgs["ro"] = [value.squeeze(0) for value in state["ro"].to(device)] if "ro" in state else []
+        lbfgs |= {name: int(state[name]) for name in _COUNTS if name in state}
+        lbfgs |= {name: float(state[name]) for name in _NUMBERS if name in state}
+        lbfgs |= {name: self._flat(state[name]) for name in _VECTORS if name in state}
+        pairs = {name: [self._flat(row) for row in state.get(name, ())] for name in _HISTORY}
+        lbfgs |= {**pairs, "ro": list(state.get("ro", torch.empty(0)).to(self._image.device, copy=True))}
+
+    def _flat(self, vector: Tensor) -> Tensor:
+        """Return a copy of ``vector`` on the device, once it is known to have the image's size (3·H·W,)."""
+        return vector.reshape(self._image.numel()).to(self._image.device, copy=True)

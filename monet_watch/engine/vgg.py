@@ -11,16 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from monet_watch.engine.weights import load_convolutions
+from monet_watch.engine.weights import IMAGENET_MEAN, IMAGENET_STD, load_convolutions
+from monet_watch.errors import SettingsError
 from monet_watch.recipes import LAYERS
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "VGG19", "load_vgg19", "pick_device"]
+__all__ = ["VGG19", "load_vgg19", "pick_device"]
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-"""Mean of ImageNet's pictures, RGB in [0, 1]."""
-
-IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Standard deviation of ImageNet's pictures, RGB in [0, 1]."""
 
 class VGG19(nn.Module):
     """The convolutions of VGG-19, conv1_1 to conv5_1; frozen.
@@ -70,20 +66,29 @@ def _frozen_convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:
 def pick_device(wish: str = "auto") -> torch.device:
     """Return the device that ``wish`` names; ``auto`` takes CUDA, else MPS, else the CPU.
 
-    Raises RuntimeError, as torch does, on a name that torch does not know.
+    Raises SettingsError on a name that torch does not know, or a device that this machine does not have.
     """
-    if wish != "auto":
-        return torch.device(wish)
+    if wish == "auto":
+        return torch.device(_best_device())
+    try:
+        return torch.empty(0, device=wish).device
+    except (RuntimeError, AssertionError) as error:  # torch has no class of its own for either
+        reason = str(error).partition(". ")[0].partition("\n")[0]
+        message = f"There is no device {wish!r} here ({reason})."
+        raise SettingsError(message, "Use auto, cpu, cuda:0, or mps, whichever the machine has.") from error
+
+
+def _best_device() -> str:
     if torch.cuda.is_available():
-        return torch.device("cuda:0")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+        return "cuda:0"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def load_vgg19(path: Path, sha256: str | None = None, device: str = "auto") -> VGG19:
     """Read a weights file (see `monet_watch.engine.weights`) and return the network on ``device``, in float32.
 
-    Raises WeightsError where the file is missing, damaged, or its SHA-256 is not ``sha256``.
+    Raises SettingsError as `pick_device` does, and WeightsError where the file is missing, damaged, or its SHA-256
+    is not ``sha256``.
     """
-    return VGG19(load_convolutions(path, sha256)).eval().to(pick_device(device))
+    place = pick_device(device)
+    return VGG19(load_convolutions(path, sha256)).eval().to(place)

@@ -110,7 +110,7 @@ def test_conv1_1_at_the_border_is_off_by_no_more_than_the_two_mean_colours_diffe
     assert difference_bgr.max() < 0.5  # levels of 255
     bound = np.einsum("oikl,i->o", np.abs(original["conv1_1"][0]), difference_bgr) / SCALE
     assert (np.abs(ours - published).max(axis=(1, 2)) <= bound + 1e-5).all()
-    assert np.abs(ours - published).max() < 0.002 * np.abs(published).max()
+    assert np.abs(ours - published).max() < 0.005 * np.abs(published).max()
 
 
 def activations(convolutions: ConvolutionMap, padded: Tensor) -> dict[str, Tensor]:
@@ -322,6 +322,7 @@ def test_a_file_that_is_no_state_dict_is_refused(tmp_path):
     assert "not a state dict" in refusal(tmp_path, [torch.zeros(3)])
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # some versions of torch tell that sparse tensors load slowly
 @pytest.mark.parametrize("wrong", ["a word", torch.zeros(0), torch.eye(3).to_sparse()], ids=["text", "empty", "sparse"])
 def test_an_entry_that_is_no_plain_tensor_is_refused(tmp_path, narrow, wrong):
     assert "features.0.weight" in refusal(tmp_path, {**narrow, "features.0.weight": wrong})

@@ -1,0 +1,84 @@
+"""What several rooms' tests share: a narrow network of the real one's class, its weights file, and small pictures."""
+
+import hashlib
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from monet_watch.recipes import LAYERS
+from monet_watch.workers.base import WeightsFile
+
+if TYPE_CHECKING:  # most tests need no torch, which takes seconds to import
+    from torch import Tensor
+
+    from monet_watch.engine.vgg import VGG19
+
+Picture = NDArray[np.uint8]
+
+TINY_CHANNELS = (4, 4, 6, 6, 8, 8, 8, 8, 8, 8, 8, 8, 8)
+TORCHVISION_PLACES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
+
+
+@pytest.fixture(scope="session")
+def tiny_convolutions() -> "dict[str, tuple[Tensor, Tensor]]":
+    """Random convolutions of VGG-19's depth and a few channels each, scaled so that activations keep their size."""
+    import torch
+
+    generator = torch.Generator().manual_seed(1)
+    convolutions = {}
+    for name, given, made in zip(LAYERS, (3, *TINY_CHANNELS), TINY_CHANNELS, strict=False):
+        weight = torch.randn(made, given, 3, 3, generator=generator) * (2 / (9 * given)) ** 0.5
+        convolutions[name] = (weight, 0.1 * torch.randn(made, generator=generator))
+    return convolutions
+
+
+@pytest.fixture(scope="session")
+def tiny_network(tiny_convolutions: "dict[str, tuple[Tensor, Tensor]]") -> "VGG19":
+    """The narrow network, on the CPU."""
+    from monet_watch.engine.vgg import VGG19
+
+    return VGG19(tiny_convolutions)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(
+    tiny_convolutions: "dict[str, tuple[Tensor, Tensor]]", tmp_path_factory: pytest.TempPathFactory
+) -> WeightsFile:
+    """The narrow network in a file, with torchvision's names."""
+    from safetensors.torch import save
+
+    tensors = {}
+    for place, (weight, bias) in zip(TORCHVISION_PLACES, tiny_convolutions.values(), strict=True):
+        tensors |= {f"features.{place}.weight": weight, f"features.{place}.bias": bias}
+    data = save(tensors)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    path.write_bytes(data)
+    return WeightsFile(str(path), path, hashlib.sha256(data).hexdigest())
+
+
+@pytest.fixture(scope="session")
+def make_picture() -> Callable[..., Picture]:
+    """A function of (height, width, seed): a picture of soft random shapes, uint8, (H, W, 3)."""
+
+    def make(height: int = 48, width: int = 64, seed: int = 0) -> Picture:
+        coarse = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+        return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_photo(make_picture: Callable[..., Picture]) -> Callable[..., bytes]:
+    """A function of (height, width, seed): such a picture as a PNG file's bytes."""
+
+    def make(height: int = 48, width: int = 64, seed: int = 0) -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(make_picture(height, width, seed)).save(file, "PNG")
+        return file.getvalue()
+
+    return make

@@ -1,0 +1,235 @@
+"""L-BFGS, one evaluation at a time, on the path of torch's own longer runs; its state survives a pause to the bit."""
+
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from monet_watch.engine.losses import Objective, WeightedLosses, style_targets
+from monet_watch.engine.optimise import PixelOptimiser
+from monet_watch.errors import PaintingError
+from monet_watch.recipes import Recipe
+
+LARGE = 2**40
+SHAPE = (1, 3, 32, 40)
+
+
+class Counted:
+    """An objective that counts how often it is evaluated."""
+
+    def __init__(self, objective):
+        self.objective = objective
+        self.count = 0
+
+    def __call__(self, image):
+        self.count += 1
+        return self.objective(image)
+
+
+def bowl(image):
+    """A convex objective of unequal curvature, with its minimum of 0 at 0.5 everywhere."""
+    curvature = torch.linspace(1, 50, image.numel(), device=image.device).view(image.shape)
+    total = (curvature * (image - 0.5) ** 2).sum()
+    nothing = torch.zeros((), device=image.device)
+    return WeightedLosses(total, total.detach(), nothing, nothing)
+
+
+@pytest.fixture
+def image():
+    return torch.rand(SHAPE, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def perceptual(tiny_network, image):
+    style = torch.rand(SHAPE, generator=torch.Generator().manual_seed(2))
+    recipe = Recipe()
+    return Objective(tiny_network, image, style_targets(tiny_network, [style], recipe.style_layers), recipe)
+
+
+def test_each_step_evaluates_the_objective_exactly_once(image, perceptual):
+    counted = Counted(perceptual)
+    optimiser = PixelOptimiser(image, counted, Recipe())
+
+    for number in range(1, 46):
+        optimiser.step()
+        assert counted.count == number
+
+
+@pytest.mark.parametrize("history_size", [3, 100])
+def test_the_path_is_that_of_torch_s_optimiser_with_twenty_iterations_a_call(image, perceptual, history_size):
+    optimiser = PixelOptimiser(image, perceptual, Recipe(history_size=history_size))
+    ours = [optimiser.step().total for _ in range(60)]
+
+    moved = image.clone().requires_grad_(True)
+    lbfgs = torch.optim.LBFGS([moved], lr=0.03, history_size=history_size)
+    theirs = []
+
+    def closure():
+        lbfgs.zero_grad()
+        total = perceptual(moved).total
+        total.backward()
+        theirs.append(total.item())
+        return total.detach()
+
+    for _ in range(3):
+        lbfgs.step(closure)
+    assert ours == theirs
+    assert torch.equal(optimiser.image, moved.detach())
+
+
+def test_the_losses_of_a_step_are_those_before_the_move(image):
+    optimiser = PixelOptimiser(image, bowl, Recipe())
+
+    assert optimiser.step().total == bowl(image).total.item()
+    assert optimiser.step().total < bowl(image).total.item()
+
+
+def test_a_convex_objective_is_brought_to_its_minimum(image):
+    optimiser = PixelOptimiser(image, bowl, Recipe(lr=1))
+    for _ in range(60):
+        losses = optimiser.step()
+
+    assert losses.total < 1e-6 * bowl(image).total.item()
+
+
+def test_where_the_first_curvature_is_negative_the_next_step_is_as_careful_as_the_first(image):
+    """Along the first gradient of this objective the loss bends downwards; further on it is a bowl."""
+
+    def dome_in_a_bowl(moved):
+        squares = (moved - image).square().sum()
+        total = 1e4 * (squares - 2e-4 * (moved - image).sum() - 5e-1 * squares / (1e-4 + squares))
+        return WeightedLosses(total, total.detach(), total.detach(), total.detach())
+
+    optimiser = PixelOptimiser(image, dome_in_a_bowl, Recipe())
+    curve = [optimiser.step().total for _ in range(30)]
+
+    assert max(curve) == curve[0]
+    assert curve[-1] < curve[0]
+
+
+def test_small_weights_do_not_bring_the_optimiser_to_a_stand(image):
+    """Gradients of 1e-8 are below torch's default tolerance, under which nothing would ever move."""
+
+    def faint(moved):
+        losses = bowl(moved)
+        return WeightedLosses(losses.total * 1e-9, losses.style, losses.content, losses.tv)
+
+    optimiser = PixelOptimiser(image, faint, Recipe(lr=1))
+    optimiser.step()
+
+    assert not torch.equal(optimiser.image, image)
+
+
+def test_a_gradient_of_zero_leaves_the_image_as_it_is_and_still_counts_as_a_step():
+    middle = torch.full(SHAPE, 0.5)
+    counted = Counted(bowl)
+    optimiser = PixelOptimiser(middle, counted, Recipe())
+    for _ in range(3):
+        optimiser.step()
+
+    assert counted.count == 3
+    assert torch.equal(optimiser.image, middle)
+    PixelOptimiser(middle, bowl, Recipe()).restore(optimiser.state(LARGE))
+
+
+def test_the_image_given_is_not_changed(image):
+    before = image.clone()
+    PixelOptimiser(image, bowl, Recipe()).step()
+
+    assert torch.equal(image, before)
+
+
+@pytest.mark.parametrize("pause", [1, 2, 7, 30])
+def test_after_a_pause_at_any_step_the_path_goes_on_to_the_bit(image, perceptual, pause):
+    recipe = Recipe(history_size=10)
+    whole = PixelOptimiser(image, perceptual, recipe)
+    curve = [whole.step() for _ in range(40)]
+
+    first = PixelOptimiser(image, perceptual, recipe)
+    before = [first.step() for _ in range(pause)]
+    second = PixelOptimiser(torch.zeros(SHAPE), perceptual, recipe)
+    second.restore(load(save(first.state(LARGE))))
+    after = [second.step() for _ in range(40 - pause)]
+
+    assert before + after == curve
+    assert torch.equal(second.image, whole.image)
+
+
+def test_a_state_may_be_restored_twice(image, perceptual):
+    """What is restored is a copy: going on does not change the checkpoint."""
+    first = PixelOptimiser(image, perceptual, Recipe())
+    for _ in range(5):
+        first.step()
+    state = first.state(LARGE)
+    kept = {name: value.clone() for name, value in state.items()}
+    curves = []
+    for _ in range(2):
+        again = PixelOptimiser(image, perceptual, Recipe())
+        again.restore(state)
+        curves.append([again.step() for _ in range(5)])
+
+    assert curves[0] == curves[1]
+    assert all(torch.equal(state[name], kept[name]) for name in kept)
+
+
+def test_a_state_holds_the_latest_of_the_history_that_fits_into_the_limit(image, perceptual):
+    optimiser = PixelOptimiser(image, perceptual, Recipe())
+    for _ in range(12):
+        optimiser.step()
+    one = image.numel() * 4
+    whole = optimiser.state(LARGE)
+    assert len(whole["old_dirs"]) == 11
+
+    limited = optimiser.state(3 * one + 8 * one)
+    for name in ("old_dirs", "old_stps", "ro"):
+        assert torch.equal(limited[name], whole[name][-4:])
+    assert "old_dirs" not in optimiser.state(0)
+
+
+def test_a_limited_state_still_paints_on(image, perceptual):
+    optimiser = PixelOptimiser(image, perceptual, Recipe())
+    start = [optimiser.step() for _ in range(12)]
+    second = PixelOptimiser(image, perceptual, Recipe())
+    second.restore(optimiser.state(0))
+
+    assert [second.step() for _ in range(20)][-1].total < start[-1].total
+
+
+def test_a_state_keeps_doubles_off_the_device(image):
+    """MPS has no doubles: every one of them is a plain number on the CPU, and vectors are float32."""
+    optimiser = PixelOptimiser(image, bowl, Recipe())
+    optimiser.step()
+    state = optimiser.state(LARGE)
+
+    assert {name for name, value in state.items() if value.dtype == torch.float64} == {
+        "func_evals",
+        "n_iter",
+        "t",
+        "prev_loss",
+        "H_diag",
+    }
+    restored = PixelOptimiser(image, bowl, Recipe())
+    restored.restore(state)
+    memory = restored._lbfgs.state[restored._image]
+    tensors = [value for value in memory.values() if isinstance(value, torch.Tensor)]
+    assert tensors and all(tensor.dtype == torch.float32 for tensor in tensors)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda state: state.pop("image"),
+        lambda state: state.update(image=torch.zeros(1, 3, 32, 41)),
+        lambda state: state.update(image=torch.zeros(3)),
+        lambda state: state.update(d=torch.zeros(5)),
+        lambda state: state.update(old_dirs=torch.zeros(2, 7)),
+    ],
+)
+def test_a_state_that_does_not_fit_the_image_is_refused(image, damage):
+    optimiser = PixelOptimiser(image, bowl, Recipe())
+    for _ in range(3):
+        optimiser.step()
+    state = optimiser.state(LARGE)
+    damage(state)
+
+    with pytest.raises(PaintingError, match="does not belong"):
+        PixelOptimiser(image, bowl, Recipe()).restore(state)
