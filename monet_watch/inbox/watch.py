@@ -10,18 +10,19 @@ import os
 import re
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, cast
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver, PollingObserverVFS
-from watchdog.utils import BaseThread, UnsupportedLibcError
+from watchdog.utils import BaseThread
 
 from monet_watch.errors import MonetWatchError
 from monet_watch.inbox.survey import InboxGoneError, inbox_identity
@@ -431,17 +432,13 @@ def _watchdog_threads() -> Iterator[threading.Thread]:
 
 
 def _events_observer() -> BaseObserver:
-    if sys.platform == "linux":
-        try:
-            from watchdog.observers.inotify import InotifyObserver
-        except UnsupportedLibcError as error:
-            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from error
-        # "Full" events tell a file that was moved into the inbox, and so is whole, from one that is being written.
-        return InotifyObserver(generate_full_events=True)
-    observer = Observer()
-    if isinstance(observer, PollingObserver):
+    make = cast("Callable[..., BaseObserver]", Observer)
+    if make is PollingObserver:  # watchdog's answer on a system that it knows no events of
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    return observer
+    # A folder in a new folder is found twice, by its event and by a walk; watchdog copes, but not without a word.
+    warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
+    # "Full" events tell a file that was moved into the inbox, and so is whole, from one that is being written.
+    return make(generate_full_events=True) if sys.platform == "linux" else make()
 
 
 def _probe(home: Path) -> None:

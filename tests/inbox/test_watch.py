@@ -152,6 +152,15 @@ def test_a_folder_that_is_renamed_is_gone_and_has_appeared_and_is_watched_on(wat
     posted.come(FileTouched(PurePosixPath("z/b/y.jpg")))
 
 
+def test_nested_folders_that_are_made_quickly_do_not_end_the_watch(by_events, root, posted):
+    """Each while watchdog comes to watch the one above. Its own warning, an error here, would end its thread."""
+    for number in range(40):
+        (root / f"{number}/a/b").mkdir(parents=True)
+        (root / f"{number}/a/b/x.jpg").touch()
+        posted.come(FileTouched(PurePosixPath(f"{number}/a/b/x.jpg")))
+    assert by_events.alive()
+
+
 def test_of_a_folder_that_is_renamed_the_files_are_left_to_the_scan(by_events, root, posted):
     (root / "a").mkdir()
     (root / "a/x.jpg").write_bytes(b"photo")
