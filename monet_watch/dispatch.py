@@ -4,7 +4,7 @@ Everything here runs in the daemon's loop. Workers post their events to the mail
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -393,7 +393,7 @@ class Dispatch:
         text: str,
         path: PurePosixPath | str = "",
         level: Level = Level.INFO,
-        details: dict[str, str | int | float | bool | None] | None = None,
+        details: Mapping[str, str | int | float | bool | None] | None = None,
     ) -> None:
         self._parts.tell(Notice(event, text, str(path), level, details or {}))
 

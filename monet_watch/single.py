@@ -209,4 +209,4 @@ def _overview(job: Job) -> Overview:
 
 def _as_error(failed: JobFailed) -> MonetWatchError:
     kind = getattr(errors, failed.kind, PaintingError)
-    return kind(failed.message, failed.remedy)  # type: ignore[no-any-return]
+    return kind(failed.message, failed.remedy)
