@@ -145,7 +145,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
         """Compose the next node. Raises _RefusedError before anything dangerous is followed."""
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "anchor", None) is not None:
             raise _RefusedError(event.start_mark, _ALIAS)
         if getattr(event, "tag", None) is not None:
