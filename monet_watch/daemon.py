@@ -250,6 +250,9 @@ class Daemon:
         except InboxGoneError as error:
             self._inbox_gone(error.message, error.remedy)
             return
+        except MonetWatchError as error:
+            self._tell("problem", f"{error} Until then the scans find what is new.", level=Level.ERROR)
+            return
         self._tell("watching", self._watch.reason, level=Level.DEBUG)
         if is_restart:
             self._tell("watching", "The watch on the inbox had ended; it was started again.", level=Level.WARNING)

@@ -7,11 +7,16 @@
     ├── PhotoError                  a picture that cannot be painted, or used as a style
     │   ├── NotAPhotoError          the bytes are no picture that can be opened
     │   ├── TruncatedPhotoError     the picture ends too early: perhaps it is still being copied
-    │   └── PhotoTooLargeError      more pixels than the limit allows
+    │   ├── PhotoTooLargeError      more pixels, or more bytes, than the limit allows
+    │   └── UnreadablePhotoError    the file cannot be read (inbox.survey)
+    │       ├── PhotoGoneError          it is not there
+    │       └── ChangedWhileReadError   it changed while it was read
     ├── WeightsError                network weights that are missing, damaged or not the ones expected
     ├── PaintingError               the optimisation went wrong (a loss that is not finite)
     ├── WorkerError                 a worker that died, or could not start
     ├── OutboxError                 a result that could not be written
+    ├── InboxGoneError              the inbox is not there (inbox.survey)
+    ├── WatchRefusedError           the inbox cannot be watched in the way that was asked for (inbox.watch)
     └── LedgerError                 a record that cannot be read or was written by a later version
         └── AlreadyRunningError     another daemon holds the state folder
 
