@@ -94,6 +94,7 @@ class Daemon:
         self._once = once
         self._watch: Watch | None = None
         self._watch_stack = ExitStack()
+        self._watched_before = False
         self._inbox_away = False
         self._stop_at: float | None = None
         self._due = {"scan": 0.0, "heartbeat": 0.0, "watchdog": 0.0, "watch": 0.0}
@@ -241,7 +242,6 @@ class Daemon:
             return
         if not self._is_due("watch", _RETRY_WATCH_SECONDS):
             return
-        is_restart = self._watch is not None
         self._watch = None
         with contextlib.suppress(MonetWatchError):
             self._watch_stack.close()
@@ -254,9 +254,10 @@ class Daemon:
             self._tell("problem", f"{error} Until then the scans find what is new.", level=Level.ERROR)
             return
         self._tell("watching", self._watch.reason, level=Level.DEBUG)
-        if is_restart:
+        if self._watched_before:
             self._tell("watching", "The watch on the inbox had ended; it was started again.", level=Level.WARNING)
             self._parts.arrivals.scan()
+        self._watched_before = True
 
     def _keep_alive(self) -> None:
         interval = self._parts.notifier.watchdog_interval_seconds or HEARTBEAT_SECONDS
