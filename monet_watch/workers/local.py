@@ -7,13 +7,14 @@ import contextlib
 import multiprocessing
 import signal
 import threading
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
-from monet_watch.errors import WorkerError
+from monet_watch.errors import MonetWatchError, WorkerError
 from monet_watch.workers.base import Cancel, PaintJob, Post, Stop, WeightsFile, WorkerDied
 
-__all__ = ["LocalWorker"]
+__all__ = ["LocalWorker", "measured_step"]
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -46,16 +47,21 @@ class LocalWorker:
         return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
-        """Start the process. `WorkerReady` follows when the network is loaded, or `WorkerDied`."""
+        """Start the process. `WorkerReady` follows when the network is loaded, or `WorkerDied`.
+
+        A worker can be started once. Raises WorkerError the second time.
+        """
+        if self._connection is not None:
+            raise WorkerError(f"The worker {self._device} was started before.")
         self._connection, theirs = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(
-            target=_serve,
-            args=(theirs, self._weights, self._device, self._threads),
-            name=f"monet-watch worker {self._device}",
-            daemon=True,
-        )
-        self._process.start()
-        theirs.close()  # so that the end of the process is the end of the pipe
+        arguments = (theirs, self._weights, self._device, self._threads)
+        try:
+            self._process = _start_process(_serve, arguments, f"monet-watch worker {self._device}")
+        except WorkerError as error:
+            self._post(WorkerDied(str(error)))
+            return
+        finally:
+            theirs.close()  # so that the end of the process is the end of the pipe
         self._reader = threading.Thread(target=self._read, name=f"events of {self._device}", daemon=True)
         self._reader.start()
 
@@ -70,18 +76,16 @@ class LocalWorker:
     def stop(self, timeout_seconds: float) -> None:
         """End the process, by force if it has not ended after ``timeout_seconds``."""
         self._stopping.set()
-        if self._process is None or self._connection is None:
+        if self._process is None or self._connection is None or self._reader is None:
             return
         self._send(Stop())
-        self._process.join(timeout_seconds)
-        if self._process.is_alive():
+        self._reader.join(timeout_seconds)
+        if self._reader.is_alive():
             self._process.kill()
-            self._process.join()
-        if self._reader is not None:
             self._reader.join()
         self._connection.close()
         self._process.close()
-        self._process = None
+        self._process = self._reader = None
 
     def _send(self, message: PaintJob | Cancel | Stop) -> None:
         if self._connection is None:
@@ -90,28 +94,91 @@ class LocalWorker:
             self._connection.send(message)
 
     def _read(self) -> None:
-        """Post every event until the pipe ends; then say how the process ended."""
-        assert self._connection is not None and self._process is not None
+        """Post every event until the pipe ends, and then, unless that was asked for, how the process ended.
+
+        This thread alone waits for the process, so that nobody else takes its exit code.
+        """
+        assert self._process is not None
+        reason = self._post_events()
+        exitcode = _wait_for(self._process)
+        if not self._stopping.is_set():
+            self._post(WorkerDied(reason or _how_it_ended(exitcode)))
+
+    def _post_events(self) -> str:
+        """Post events until there are no more; return the process's own reason for its end, if it could say one."""
+        assert self._connection is not None
         with contextlib.suppress(EOFError, OSError):
             while True:
                 event = self._connection.recv()
+                if isinstance(event, WorkerDied):
+                    return event.reason
                 if not self._stopping.is_set():
                     self._post(event)
-                if isinstance(event, WorkerDied):
-                    return  # it could still say itself why
-        if not self._stopping.is_set():
-            self._process.join()
-            self._post(WorkerDied(_how_it_ended(self._process.exitcode)))
+        return ""
+
+
+def measured_step(weights: WeightsFile, device: str, threads: int | None = None, image_size: int = 256) -> float:
+    """Return the seconds that a step of the classic recipe takes at ``image_size`` squared, measured on ``device``.
+
+    It is measured in a process of its own. Raises WorkerError where that fails.
+    """
+    ours, theirs = _SPAWN.Pipe(duplex=False)
+    process = _start_process(_measure, (theirs, weights, device, threads, image_size), "monet-watch measurement")
+    theirs.close()
+    with ours:
+        try:
+            answer = ours.recv()
+        except (EOFError, OSError):
+            answer = None
+    exitcode = _wait_for(process)
+    process.close()
+    if isinstance(answer, float):
+        return answer
+    raise WorkerError(f"A step on {device} cannot be measured: {answer or _how_it_ended(exitcode)}.")
+
+
+def _start_process(target: Callable[..., None], arguments: tuple[object, ...], name: str) -> SpawnProcess:
+    process = _SPAWN.Process(target=target, args=arguments, name=name, daemon=True)
+    try:
+        process.start()
+    except OSError as error:
+        remedy = "Free some memory, or raise the limit of processes."
+        raise WorkerError(f"The machine cannot start a process for {name}: {error.strerror}.", remedy) from error
+    return process
+
+
+# Torch is imported below, in the new process, and never in the daemon. Ctrl-C must not end it meanwhile.
 
 
 def _serve(connection: Connection, weights: WeightsFile, device: str, threads: int | None) -> None:
-    """Run the worker's loop. Torch is imported here, in the new process, and never in the daemon."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     from monet_watch.workers.worker import serve
 
     serve(connection, weights, device, threads)
 
 
-def _how_it_ended(exitcode: int | None) -> str:
-    if exitcode is not None and exitcode < 0:
-        return f"it was ended by {signal.Signals(-exitcode).name}"
-    return f"it ended with exit code {exitcode}"
+def _measure(connection: Connection, weights: WeightsFile, device: str, threads: int | None, image_size: int) -> None:
+    from monet_watch.workers.worker import measure_step
+
+    try:
+        connection.send(measure_step(weights, device, threads, image_size))
+    except (MonetWatchError, RuntimeError) as error:
+        connection.send(str(error).rstrip("."))
+
+
+def _wait_for(process: SpawnProcess) -> int:
+    """Wait for the end of ``process`` and return its exit code."""
+    while (exitcode := process.exitcode) is None:
+        process.join(timeout=1)
+    return exitcode
+
+
+def _how_it_ended(exitcode: int) -> str:
+    if exitcode >= 0:
+        return f"it ended with exit code {exitcode}"
+    try:
+        name = signal.Signals(-exitcode).name
+    except ValueError:  # a real-time signal has no name
+        name = f"signal {-exitcode}"
+    hint = ", perhaps because memory ran out" if name == "SIGKILL" else ""
+    return f"it was ended by {name}{hint}"

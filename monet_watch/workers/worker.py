@@ -1,14 +1,19 @@
 """What runs inside a worker: photo bytes in, events and encoded files out. The only place that meets a codec.
 
 `painting_events` is the work itself and knows no process; `serve` is the loop of a worker process around it.
+
+A worker is deterministic: the same job gives the same bytes on the same device with as many threads. On CUDA that
+takes deterministic cuDNN algorithms, no TF32 and a fixed cuBLAS workspace; all that the method differentiates
+(convolution, average pooling, matrix products, sums) has deterministic kernels there.
 """
 
 import contextlib
-import io
+import multiprocessing
 import os
 import platform
 import signal
-import sys
+import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +23,7 @@ import numpy as np
 import PIL
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
@@ -29,6 +35,7 @@ from monet_watch.engine.vgg import VGG19, load_vgg19
 from monet_watch.errors import MonetWatchError, PhotoError
 from monet_watch.outbox.picture import encode_png
 from monet_watch.outbox.plot import plot_losses
+from monet_watch.recipes import Recipe
 from monet_watch.workers.base import (
     Cancel,
     JobCheckpoint,
@@ -47,7 +54,10 @@ from monet_watch.workers.base import (
     WorkerReady,
 )
 
-__all__ = ["describe", "painting_events", "serve"]
+__all__ = ["describe", "measure_step", "painting_events", "serve"]
+
+_WARM_UP_STEPS = 2
+_MEASURED_STEPS = 5
 
 
 def painting_events(job: PaintJob, network: VGG19, stop: Callable[[], bool]) -> Iterator[WorkerEvent]:
@@ -59,12 +69,25 @@ def painting_events(job: PaintJob, network: VGG19, stop: Callable[[], bool]) -> 
         yield from _Painting(job).events(network, stop)
     except MonetWatchError as error:
         yield JobFailed(job.job_id, type(error).__name__, error.message, error.remedy)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        remedy = "Set a smaller image_size, or give the machine more memory."
-        yield JobFailed(job.job_id, "OutOfMemory", f"There is not enough memory to paint it: {error}", remedy)
     except Exception as error:  # the boundary: whatever a job does, the worker goes on to the next
-        message = f"An unexpected error stopped the painting: {type(error).__name__}: {error}"
-        yield JobFailed(job.job_id, type(error).__name__, message, "Please report it, with the photo if you can.")
+        yield _out_of_memory(job, error) if _is_out_of_memory(error) else _unexpected(job, error)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # On the CPU and on MPS torch raises plain RuntimeErrors, known by their words only.
+    text = str(error)
+    words = "can't allocate memory" in text or "out of memory" in text
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and words)
+
+
+def _out_of_memory(job: PaintJob, error: Exception) -> JobFailed:
+    message = f"There is not enough memory to paint it: {error}"
+    return JobFailed(job.job_id, "OutOfMemory", message, "Set a smaller image_size, or give the machine more memory.")
+
+
+def _unexpected(job: PaintJob, error: Exception) -> JobFailed:
+    message = f"An unexpected error stopped the painting: {type(error).__name__}: {error}"
+    return JobFailed(job.job_id, type(error).__name__, message, "Please report it, with the photo if you can.")
 
 
 class _Painting:
@@ -76,41 +99,30 @@ class _Painting:
         height, width = self._photo.image.shape[:2]
         self._width, self._height = fitted_size(width, height, job.recipe.image_size, job.recipe.enlarge)
         self._started = time.monotonic()
-        self._stepped = self._started
 
     def events(self, network: VGG19, stop: Callable[[], bool]) -> Iterator[WorkerEvent]:
         job = self._job
         styles = [_decode_style(style, job.limit_pixels).image for style in job.styles]
-        resume = _load_checkpoint(job.resume) if job.resume is not None else None
-        first_step = resume.number + 1 if resume is not None else 1
-        yield JobStarted(job.job_id, self._width, self._height, first_step)
-        self._stepped = time.monotonic()
+        resume = _usable_checkpoint(job, self._width, self._height)
+        yield JobStarted(job.job_id, self._width, self._height, 1 if resume is None else resume.number + 1)
         finished = False
-        for event in paint(self._photo.image, styles, job.recipe, network, resume, stop):
+        for event, seconds in _timed(paint(self._photo.image, styles, job.recipe, network, resume, stop)):
             finished = isinstance(event, Finished)
-            yield self._translate(event)
+            yield self._translate(event, seconds)
         if not finished:
             yield JobStopped(job.job_id)
 
-    def _translate(self, event: Event) -> WorkerEvent:
+    def _translate(self, event: Event, seconds: float) -> WorkerEvent:
         job_id = self._job.job_id
         match event:
             case Step(number, losses):
-                return JobStep(job_id, number, losses, self._lap())
+                return JobStep(job_id, number, losses, seconds)
             case Snapshot(number, image):
-                png = self._png(image)
-                self._lap()
-                return JobSnapshot(job_id, number, png)
+                return JobSnapshot(job_id, number, self._png(image))
             case Checkpoint(number, state):
                 return JobCheckpoint(job_id, number, save_tensors(state))
             case Finished(image, curve, delivered, reason):
                 return self._finished(image, curve, delivered, reason)
-
-    def _lap(self) -> float:
-        """Seconds since the last call: the time of a step, without the encoding of pictures between steps."""
-        now = time.monotonic()
-        seconds, self._stepped = now - self._stepped, now
-        return seconds
 
     def _png(self, image: NDArray[np.uint8]) -> bytes:
         alpha = self._photo.alpha
@@ -142,9 +154,41 @@ def _decode_style(style: PictureFile, limit_pixels: int) -> Photo:
         raise PhotoError(message, "Replace the style picture, or name another one in style.yaml.") from error
 
 
-def _load_checkpoint(data: bytes) -> Checkpoint:
-    state = load_tensors(data)
+def _usable_checkpoint(job: PaintJob, width: int, height: int) -> Checkpoint | None:
+    """Return where to go on from. A checkpoint that is damaged, or of another size, costs time and not the painting."""
+    if job.resume is None:
+        return None
+    try:
+        state = load_tensors(job.resume)
+    except (SafetensorError, ValueError):
+        return None
+    if "image" not in state or "curve" not in state or state["image"].shape != (1, 3, height, width):
+        return None
     return Checkpoint(len(state["curve"]), state)
+
+
+def _timed(events: Iterator[Event]) -> Iterator[tuple[Event, float]]:
+    """Pair each event with the seconds that it took to come, not counting what is done with those before it."""
+    while True:
+        asked = time.monotonic()
+        event = next(events, None)
+        if event is None:
+            return
+        yield event, time.monotonic() - asked
+
+
+def measure_step(weights: WeightsFile, device: str, threads: int | None, image_size: int) -> float:
+    """Return the seconds that a step of the classic recipe takes at ``image_size`` squared: the median of a few.
+
+    The pictures are random, which takes as long as any. Sets torch up for this process as `serve` does. Raises
+    WeightsError, or SettingsError where there is no such device.
+    """
+    _set_up_torch(threads)
+    network = load_vgg19(weights.path, weights.sha256, device)
+    photo, style = np.random.default_rng(0).integers(0, 256, (2, image_size, image_size, 3), dtype=np.uint8)
+    recipe = Recipe(image_size=image_size, steps=_WARM_UP_STEPS + _MEASURED_STEPS)
+    steps = [seconds for event, seconds in _timed(paint(photo, style, recipe, network)) if isinstance(event, Step)]
+    return statistics.median(steps[_WARM_UP_STEPS:])
 
 
 def describe(network: VGG19) -> WorkerReady:
@@ -157,7 +201,7 @@ def describe(network: VGG19) -> WorkerReady:
     versions = {
         "monet-watch": __version__,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a class of torch's own, which the daemon would import torch for
         "numpy": np.__version__,
         "pillow": PIL.__version__,
     }
@@ -167,33 +211,54 @@ def describe(network: VGG19) -> WorkerReady:
 def serve(connection: Connection, weights: WeightsFile, device: str, threads: int | None) -> None:
     """Load the network, then paint what arrives on ``connection`` until `Stop`, or until the other end is gone.
 
-    Runs as the main function of a process. Ctrl-C in a terminal reaches every process of the group: here it is
-    ignored, since the daemon says when to stop.
+    Runs as the main function of a process, and ends with the process that started it, even in the middle of a step.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _quiet_standard_input()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, deterministic CUDA products are refused
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    _set_up_process()
+    _set_up_torch(threads)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         # When the daemon is gone there is nobody to tell; whoever starts next goes on from the last checkpoint.
         try:
             network = load_vgg19(weights.path, weights.sha256, device)
-        except (MonetWatchError, RuntimeError, AssertionError) as error:  # torch has no class for a missing device
+        except (MonetWatchError, RuntimeError) as error:  # a device that fails makes torch raise the latter
             connection.send(WorkerDied(str(error)))
             return
         connection.send(describe(network))
         _Server(connection, network).run()
 
 
-def _quiet_standard_input() -> None:
-    """Let no library wait for, or read, the terminal of the daemon."""
-    sys.stdin = io.StringIO()
+def _set_up_process() -> None:
+    """Leave the terminal to the parent: Ctrl-C reaches every process of the group, but the parent says when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # the main thread may be in the middle of a step that takes a minute
+
+
+def _set_up_torch(threads: int | None) -> None:
+    if threads is not None:
+        torch.set_num_threads(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, deterministic CUDA products are refused
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # It would fill every tensor that is about to be written, to guard against reading what never was.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 @dataclass
 class _Server:
+    """Takes messages in turn; ``stopped`` once the worker is to end."""
+
     connection: Connection
     network: VGG19
     stopped: bool = False
@@ -204,7 +269,7 @@ class _Server:
                 case PaintJob() as job:
                     self._paint(job)
                 case Stop():
-                    return
+                    self.stopped = True
                 case _:
                     pass  # a Cancel that crossed the end of its job
 
@@ -213,9 +278,13 @@ class _Server:
             self.connection.send(event)
 
     def _asked_to_stop(self) -> bool:
+        """Read what has arrived in the middle of a job. A pipe that has ended asks for an end as well."""
         cancelled = False
-        while self.connection.poll():
-            message = self.connection.recv()
-            self.stopped = self.stopped or isinstance(message, Stop)
-            cancelled = cancelled or isinstance(message, Cancel | Stop)
-        return cancelled
+        with contextlib.suppress(EOFError, OSError):
+            while self.connection.poll():
+                message = self.connection.recv()
+                self.stopped = self.stopped or isinstance(message, Stop)
+                cancelled = cancelled or isinstance(message, Cancel | Stop)
+            return cancelled
+        self.stopped = True
+        return True

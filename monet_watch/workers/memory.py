@@ -1,0 +1,198 @@
+"""The in-memory twin of a worker: no process, no torch, and a painting in no time, for tests of whatever uses one.
+
+Left alone, `MemoryWorker` paints every job at once. Made with ``automatic=False`` it waits to be told, so that a
+test decides what happens and when: `proceed` does the next thing that it would have done by itself; `ready`, `begin`,
+`step`, `snapshot`, `checkpoint`, `finish`, `fail` and `die` do what they say.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+from monet_watch.engine.events import Losses
+from monet_watch.errors import WorkerError
+from monet_watch.recipes import Recipe
+from monet_watch.workers.base import (
+    JobCheckpoint,
+    JobFailed,
+    JobFinished,
+    JobSnapshot,
+    JobStarted,
+    JobStep,
+    JobStopped,
+    PaintJob,
+    Post,
+    WorkerDied,
+    WorkerEvent,
+    WorkerReady,
+)
+
+__all__ = ["MemoryWorker", "tiny_png"]
+
+_SECONDS_PER_STEP = 0.5
+_SIZE = 32  # pixels, of every painting
+
+
+def tiny_png(shade: int = 128) -> bytes:
+    """Return a valid PNG of 1 x 1 pixels, grey of ``shade`` (0 to 255)."""
+    chunks = (
+        (b"IHDR", struct.pack(">2I5B", 1, 1, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes((0, shade)))),
+        (b"IEND", b""),
+    )
+    framed = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+
+
+class MemoryWorker:
+    """A worker that pretends. See `monet_watch.workers.base.Worker`.
+
+    ``jobs`` holds every job it was offered. A job whose photo is empty fails as one that is no photo does. Events are
+    posted from within the call that leads to them. Of step n, the total loss is 100 / n.
+    """
+
+    def __init__(self, post: Post, name: str = "memory", *, automatic: bool = True) -> None:
+        self.jobs: list[PaintJob] = []
+        self._name = name
+        self._send = post
+        self._automatic = automatic
+        self._job: PaintJob | None = None
+        self._curve: list[Losses] = []
+        self._script: Iterator[bool] = self._starting()
+        self._alive = True
+
+    @property
+    def name(self) -> str:
+        """The name that was given."""
+        return self._name
+
+    @property
+    def job(self) -> PaintJob:
+        """The job under way. Raises WorkerError where there is none."""
+        if self._job is None:
+            raise WorkerError(f"The worker {self._name} has no job.")
+        return self._job
+
+    def start(self) -> None:
+        """Post `WorkerReady`, unless that is left to the test."""
+        if self._automatic:
+            self._proceed_to_the_end()
+
+    def offer(self, job: PaintJob) -> None:
+        """Take ``job``, and paint it at once unless that is left to the test.
+
+        Raises WorkerError in the middle of another one.
+        """
+        if self._job is not None:
+            raise WorkerError(f"The worker {self._name} has a job already.")
+        self.jobs.append(job)
+        self._job = job
+        self._curve = [_losses(number) for number in range(1, 1 + _steps_taken(job))]
+        self._script = self._painting(job)
+        if self._automatic:
+            self._proceed_to_the_end()
+
+    def cancel(self) -> None:
+        """Post `JobCheckpoint`, if any step was taken, and `JobStopped`, if there is a job under way."""
+        if self._job is None:
+            return
+        if self._curve:
+            self.checkpoint()
+        self._end(JobStopped(self.job.job_id))
+
+    def stop(self, timeout_seconds: float) -> None:
+        """Say nothing more."""
+        self._alive = False
+
+    def proceed(self) -> bool:
+        """Do the next thing that an automatic worker would do; return whether there was one."""
+        return next(self._script, False)
+
+    def ready(self) -> None:
+        """The network is loaded."""
+        self._post(WorkerReady(self._name, "a worker that pretends", "fp32", 1, {"monet-watch": "memory"}))
+
+    def begin(self) -> None:
+        """The photo is decoded."""
+        self._post(JobStarted(self.job.job_id, _SIZE, _SIZE, len(self._curve) + 1))
+
+    def step(self, count: int = 1) -> None:
+        """``count`` steps have been taken."""
+        for number in range(len(self._curve) + 1, len(self._curve) + count + 1):
+            self._curve.append(_losses(number))
+            self._post(JobStep(self.job.job_id, number, self._curve[-1], _SECONDS_PER_STEP))
+
+    def snapshot(self) -> None:
+        """The painting as it is after the last step."""
+        self._post(JobSnapshot(self.job.job_id, len(self._curve), tiny_png(len(self._curve) % 256)))
+
+    def checkpoint(self) -> None:
+        """A checkpoint after the last step."""
+        number = len(self._curve)
+        self._post(JobCheckpoint(self.job.job_id, number, str(number).encode()))
+
+    def finish(self) -> None:
+        """The painting is done after as many steps as were taken."""
+        job, curve = self.job, tuple(self._curve)
+        seconds = _SECONDS_PER_STEP * len(curve)
+        delivered, reason = _losses(len(curve)), "all steps taken"
+        self._end(JobFinished(job.job_id, tiny_png(), tiny_png(255), _SIZE, _SIZE, curve, delivered, reason, seconds))
+
+    def fail(self, kind: str, message: str, remedy: str = "") -> None:
+        """The job cannot be done."""
+        self._end(JobFailed(self.job.job_id, kind, message, remedy))
+
+    def die(self, reason: str = "it was ended by SIGKILL") -> None:
+        """The worker is gone, and its job with it."""
+        self._end(WorkerDied(reason))
+        self._alive = False
+
+    def _proceed_to_the_end(self) -> None:
+        while self.proceed():
+            pass
+
+    def _starting(self) -> Iterator[bool]:
+        self.ready()
+        yield True
+
+    def _painting(self, job: PaintJob) -> Iterator[bool]:
+        if not job.photo.data:
+            self.fail("NotAPhotoError", f"{job.photo.name} is empty.", "Copy it again.")
+            yield True
+            return
+        self.begin()
+        yield True
+        while len(self._curve) < job.recipe.steps:
+            self.step()
+            yield True
+            yield from self._saving(job.recipe)
+        self.finish()
+        yield True
+
+    def _saving(self, recipe: Recipe) -> Iterator[bool]:
+        if len(self._curve) % recipe.save_every == 0:
+            self.snapshot()
+            yield True
+            if len(self._curve) < recipe.steps:
+                self.checkpoint()
+                yield True
+
+    def _end(self, event: WorkerEvent) -> None:
+        # First, since whoever hears of the end may offer the next job at once.
+        self._job, self._script = None, iter(())
+        self._post(event)
+
+    def _post(self, event: WorkerEvent) -> None:
+        if self._alive:
+            self._send(event)
+
+
+def _steps_taken(job: PaintJob) -> int:
+    return int(job.resume) if job.resume is not None else 0
+
+
+def _losses(number: int) -> Losses:
+    total = 100 / max(1, number)
+    return Losses(total, style=total * 0.75, content=total * 0.25, tv=0.0)

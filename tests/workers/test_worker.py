@@ -1,0 +1,226 @@
+"""What runs inside a worker: photo bytes become a painting's files, and whatever goes wrong is told in words."""
+
+import io
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from monet_watch.engine.events import Finished
+from monet_watch.engine.paint import paint
+from monet_watch.engine.vgg import VGG19
+from monet_watch.errors import SettingsError, WeightsError
+from monet_watch.recipes import Recipe
+from monet_watch.workers.base import (
+    JobCheckpoint,
+    JobFailed,
+    JobFinished,
+    JobStarted,
+    JobStep,
+    JobStopped,
+    PaintJob,
+    PictureFile,
+    WeightsFile,
+)
+from monet_watch.workers.worker import describe, measure_step, painting_events
+
+RECIPE = Recipe(image_size=32, steps=6, save_every=4)
+
+
+@pytest.fixture
+def make_job(make_photo):
+    def make(recipe=RECIPE, **changes):
+        fields = {
+            "photo": PictureFile("boat.png", make_photo(32, 40, seed=1)),
+            "styles": (PictureFile("lilies.png", make_photo(36, 36, seed=2)),),
+            "limit_pixels": 10_000,
+            **changes,
+        }
+        return PaintJob(7, "identity-7", recipe=recipe, **fields)
+
+    return make
+
+
+def run(job, network, stop=lambda: False):
+    return list(painting_events(job, network, stop))
+
+
+def stop_after(steps):
+    calls = itertools.count(1)
+    return lambda: next(calls) == steps
+
+
+def pixels(png):
+    with Image.open(io.BytesIO(png)) as picture:
+        return np.array(picture)
+
+
+def test_the_painting_s_file_holds_the_engine_s_pixels(make_job, make_picture, tiny_network):
+    finished = run(make_job(), tiny_network)[-1]
+    *_, expected = paint(make_picture(32, 40, seed=1), make_picture(36, 36, seed=2), RECIPE, tiny_network)
+
+    assert isinstance(finished, JobFinished) and isinstance(expected, Finished)
+    assert np.array_equal(pixels(finished.png), expected.image)
+    assert (finished.curve, finished.delivered) == (expected.curve, expected.delivered)
+    assert (finished.width, finished.height) == (40, 32)
+
+
+def test_the_painting_s_file_says_what_made_it(make_job, tiny_network):
+    with Image.open(io.BytesIO(run(make_job(), tiny_network)[-1].png)) as picture:
+        picture.load()
+        text = picture.text
+    assert text["Software"].startswith("monet-watch ")
+    assert text["Recipe"] == "classic"
+    assert text["Identity"] == "identity-7"
+
+
+def test_transparency_comes_back_at_the_painting_s_size(make_job, make_picture, tiny_network):
+    alpha = np.zeros((64, 80), np.uint8)
+    alpha[:, 40:] = 255
+    file = io.BytesIO()
+    Image.fromarray(np.dstack((make_picture(64, 80), alpha))).save(file, "PNG")
+    finished = run(make_job(photo=PictureFile("cut-out.png", file.getvalue())), tiny_network)[-1]
+
+    painted = pixels(finished.png)
+    assert painted.shape == (32, 40, 4)
+    assert (painted[:, :15, 3] == 0).all() and (painted[:, 25:, 3] == 255).all()
+
+
+def test_the_same_job_gives_the_same_bytes(make_job, tiny_network):
+    first, second = (run(make_job(), tiny_network)[-1] for _ in range(2))
+
+    assert first.png == second.png and first.loss_plot == second.loss_plot
+
+
+@pytest.mark.parametrize("pause", [1, 3, 5])
+def test_a_job_stopped_at_any_step_is_resumed_to_the_same_bytes(make_job, tiny_network, pause):
+    whole = run(make_job(), tiny_network)[-1]
+    *_, checkpoint, stopped = run(make_job(), tiny_network, stop_after(pause))
+    assert isinstance(checkpoint, JobCheckpoint) and checkpoint.number == pause
+    assert stopped == JobStopped(7)
+
+    events = run(make_job(resume=checkpoint.data), tiny_network)
+    assert isinstance(events[0], JobStarted) and events[0].first_step == pause + 1
+    assert events[-1].png == whole.png
+    assert events[-1].curve == whole.curve
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-100], lambda data: data[200:]])
+def test_a_damaged_checkpoint_costs_time_and_not_the_painting(make_job, tiny_network, damage):
+    whole = run(make_job(), tiny_network)[-1]
+    checkpoint = run(make_job(), tiny_network, stop_after(3))[-2]
+    events = run(make_job(resume=damage(checkpoint.data)), tiny_network)
+
+    assert events[0].first_step == 1
+    assert events[-1].png == whole.png
+
+
+def test_a_checkpoint_of_another_size_is_not_used(make_job, make_photo, tiny_network):
+    checkpoint = run(make_job(), tiny_network, stop_after(3))[-2]
+    other = make_job(photo=PictureFile("other.png", make_photo(32, 48)), resume=checkpoint.data)
+
+    events = run(other, tiny_network)
+    assert events[0].first_step == 1 and isinstance(events[-1], JobFinished)
+
+
+def test_a_text_file_is_no_photo(make_job, tiny_network):
+    (failed,) = run(make_job(photo=PictureFile("notes.jpg", b"Dear diary, today I saw a bridge.")), tiny_network)
+
+    assert failed.kind == "NotAPhotoError" and failed.message
+
+
+def test_a_style_that_cannot_be_read_is_named(make_job, tiny_network):
+    (failed,) = run(make_job(styles=(PictureFile("renoir.jpg", b"no picture"),)), tiny_network)
+
+    assert failed.kind == "PhotoError"
+    assert "renoir.jpg" in failed.message and "style" in failed.remedy
+
+
+def test_a_photo_above_the_limit_is_refused_before_it_is_decoded(make_job, tiny_network):
+    (failed,) = run(make_job(limit_pixels=1000), tiny_network)
+
+    assert failed.kind == "PhotoTooLargeError"
+
+
+def test_a_loss_that_is_not_finite_fails_the_job(make_job, tiny_convolutions):
+    weight, bias = tiny_convolutions["conv5_1"]
+    events = run(make_job(), VGG19({**tiny_convolutions, "conv5_1": (weight * float("nan"), bias)}))
+
+    assert events[-1].kind == "PaintingError" and "step 1" in events[-1].message
+
+
+def test_a_lack_of_memory_is_told_with_what_to_do(make_job, tiny_convolutions):
+    class Greedy(VGG19):
+        def forward(self, image, layers):
+            torch.empty(2**50, dtype=torch.uint8)
+            return super().forward(image, layers)
+
+    failed = run(make_job(), Greedy(tiny_convolutions))[-1]
+    assert failed.kind == "OutOfMemory"
+    assert "memory" in failed.message and "image_size" in failed.remedy
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError(), "OutOfMemory"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "OutOfMemory"),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)."), "OutOfMemory"),
+        (RuntimeError("an index is out of range"), "RuntimeError"),
+        (ZeroDivisionError("division by zero"), "ZeroDivisionError"),
+    ],
+)
+def test_whatever_happens_in_a_job_becomes_its_failure(make_job, tiny_convolutions, error, kind):
+    class Failing(VGG19):
+        def forward(self, image, layers):
+            raise error
+
+    events = run(make_job(), Failing(tiny_convolutions))
+    assert isinstance(events[0], JobStarted)
+    assert isinstance(events[-1], JobFailed) and events[-1].kind == kind
+
+
+def test_a_step_s_seconds_leave_out_what_the_listener_does(make_job, tiny_network, monkeypatch):
+    """The clock jumps by an hour whenever an event is handed over."""
+    from monet_watch.workers import worker
+
+    late = 0.0
+    monkeypatch.setattr(worker.time, "monotonic", lambda real=worker.time.monotonic: real() + late)
+    seconds = []
+    for event in painting_events(make_job(), tiny_network, lambda: False):
+        late += 3600
+        if isinstance(event, JobStep):
+            seconds.append(event.seconds)
+
+    assert len(seconds) == 6 and all(0 < value < 600 for value in seconds)
+
+
+def test_the_description_names_device_threads_and_versions(tiny_network):
+    ready = describe(tiny_network)
+
+    assert (ready.device, ready.precision, ready.threads) == ("cpu", "fp32", torch.get_num_threads())
+    assert ready.versions["torch"] == torch.__version__
+    assert set(ready.versions) == {"monet-watch", "python", "torch", "numpy", "pillow"}
+
+
+def test_a_step_is_measured_in_seconds(tiny_weights, restored_torch):
+    assert 0 < measure_step(tiny_weights, "cpu", 1, image_size=48) < 60
+
+
+def test_what_cannot_be_measured_is_told(tiny_weights, tmp_path, restored_torch):
+    with pytest.raises(SettingsError):
+        measure_step(tiny_weights, "toaster", None, image_size=48)
+    with pytest.raises(WeightsError):
+        measure_step(WeightsFile("gone", tmp_path / "gone.pth", "0" * 64), "cpu", None, image_size=48)
+
+
+@pytest.fixture
+def restored_torch():
+    """What a worker sets for its whole process is undone after the test."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
