@@ -28,7 +28,7 @@ _STEPS = 250  # by then the classic recipe's curve has settled
 _FEWEST_STEPS = 120
 _ASPECT = 1.5  # of most photos
 _START_SECONDS = 15.0  # to load torch and the network, to settle, and to decode
-_PHOTO = "coffee.png"
+_PHOTO = "chelsea.png"
 
 
 @dataclass(frozen=True, slots=True)
