@@ -171,14 +171,14 @@ def test_the_demonstration_ends_with_a_painting_and_says_where_it_is(tmp_path):
     """With the photo, and the style, that come with the program."""
     answer = program(*DEMO, cwd=tmp_path)
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    folder = tmp_path / "monet-demo" / "outbox" / "coffee"
+    folder = tmp_path / "monet-demo" / "outbox" / "chelsea"
     assert f"The painting is in {folder}" in answer.stdout
     assert "about 1 minute" in answer.stdout
-    with Image.open(folder / "coffee.png") as painting:
+    with Image.open(folder / "chelsea.png") as painting:
         assert painting.size == (96, 64)
     record = PaintingRecord.from_bytes((folder / "painting.json").read_bytes())
     assert [style.name for style in record.styles] == ["water-garden"]
-    assert (tmp_path / "monet-demo" / "inbox" / "coffee.png").read_bytes() == Photos.coffee.read_bytes()
+    assert (tmp_path / "monet-demo" / "inbox" / "chelsea.png").read_bytes() == Photos.cat.read_bytes()
 
 
 def tmux(socket: Path, *arguments: str) -> str:
