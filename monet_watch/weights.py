@@ -287,9 +287,11 @@ def _downloaded(download: "_Download", whole: Path, sha256_prefix: str) -> str:
     if whole.exists():
         return _digest_with_prefix(whole, sha256_prefix)
     download.run()
-    digest = _digest_with_prefix(download.part, sha256_prefix)
-    download.part.replace(whole)
-    download.discard()
+    try:
+        digest = _digest_with_prefix(download.part, sha256_prefix)
+        download.part.replace(whole)
+    finally:
+        download.discard()  # the entity tag, too
     return digest
 
 
