@@ -113,16 +113,18 @@ def _load(config: Path | None, inbox: Path | None = None, outbox: Path | None = 
     return load_config(config, {"inbox": inbox, "outbox": outbox})
 
 
-def _open_console(config: "Config", kind: str | None) -> "ConsoleView":
+def _open_console(config: "Config", kind: str | None, places: tuple[Path, Path] | None = None) -> "ConsoleView":
+    """The console of the ``kind`` asked for; ``places``, unless the config's, are where photos and paintings lie."""
     from monet_watch.console import is_journal, open_console
     from monet_watch.notices import Level
 
+    inbox, outbox = places or (config.inbox, config.outbox)
     return open_console(
         kind or config.log.format,  # type: ignore[arg-type]
         Level(config.log.level),
         stream=sys.stdout,
-        inbox=config.inbox,
-        outbox=config.outbox,
+        inbox=inbox,
+        outbox=outbox,
         priorities=is_journal(sys.stdout, os.environ),
     )
 
@@ -181,14 +183,15 @@ def paint(
     from monet_watch.single import Order, paint_photo
     from monet_watch.styles.library import StyleLibrary
 
-    settings = _load(config, outbox=out)
+    settings = _load(config)
     library = StyleLibrary(settings.style_library)
     resolved = resolve_single(recipe, assignments or [], style or [], settings.folder_defaults(), library)
     weights = find_weights(settings, os.environ)
     limit_pixels = int(settings.limit_megapixels * 1e6)
-    order = Order(photo, settings.outbox, resolved, weights, settings.devices[0], settings.threads, limit_pixels)
+    order = Order(photo, out.absolute(), resolved, weights, settings.devices[0], settings.threads, limit_pixels)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    typer.echo(f"The painting is in {paint_photo(order, _open_console(settings, console))}")
+    view = _open_console(settings, console, (photo.absolute().parent, order.outbox))
+    typer.echo(f"The painting is in {paint_photo(order, view)}")
 
 
 @app.command()
