@@ -11,7 +11,16 @@ from pathlib import Path, PurePosixPath
 from monet_watch.errors import OutboxError, SettingsError
 from monet_watch.inbox.ignore import Kind, Sieve
 from monet_watch.inbox.settle import FileFacts, Gone, Settling, Whole
-from monet_watch.inbox.survey import Found, Hashed, HashFailed, Scanned, Surveyor, UnreadablePhotoError, look
+from monet_watch.inbox.survey import (
+    Found,
+    Hashed,
+    HashFailed,
+    InboxGoneError,
+    Scanned,
+    Surveyor,
+    UnreadablePhotoError,
+    look,
+)
 from monet_watch.ledger import Job, JobState, Known, Ledger
 from monet_watch.notices import Level, Listener, Notice
 from monet_watch.outbox.files import Outbox
@@ -117,21 +126,28 @@ class Arrivals:
             return
         self._parts.settling.gone(path)
         self._held.pop(path, None)
-        for job in self._parts.ledger.forget(path):
-            if job.state is JobState.PROBLEM:
-                self._clear_problem(path)
+        if self._parts.ledger.forget(path):
+            self._clear_problem(path)  # a photo that waits may have one of the file that it replaced
             self._tell("removed", "It was removed from the inbox before it was painted.", path)
 
     def truncated(self, job: Job) -> bool:
-        """The photo ended too early: True if it waits for the rest, False if it has waited long enough."""
-        facts = self._look(job.path)
-        if facts is None:
-            return True  # the scan or the event that tells of its going is on its way
-        if not self._parts.settling.truncated(job.path, facts, self._parts.now()):
-            return False
+        """The photo ended too early: True if it waits for the rest, False if it has waited long enough.
+
+        Raises InboxGoneError where the inbox is away; then it waits, too.
+        """
         reason = "It ends too early; it may still be on its way, and is looked at again."
+        try:
+            facts = self._look(job.path)
+        except InboxGoneError:
+            self._parts.ledger.unsettle(job.id, reason=reason)
+            raise
+        if facts is not None and not self._parts.settling.truncated(job.path, facts, self._parts.now()):
+            return False
         self._parts.ledger.unsettle(job.id, reason=reason)
-        self._tell("waiting", reason, job.path)
+        if facts is None:
+            self.gone(job.path)
+        else:
+            self._tell("waiting", reason, job.path)
         return True
 
     def again(self, path: PurePosixPath) -> None:
@@ -240,8 +256,8 @@ class Arrivals:
             settings=plan.to_json(),
             steps=plan.recipe.steps,
         )
+        self._clear_problem(hashed.path)
         if job.state is JobState.QUEUED:
-            self._clear_problem(hashed.path)
             self._tell("queued", "It is whole and waits for its turn.", hashed.path)
         self._admit(job)
 

@@ -96,6 +96,7 @@ class Daemon:
         self._watch_stack = ExitStack()
         self._watched_before = False
         self._inbox_away = False
+        self._started = False
         self._stop_at: float | None = None
         self._due = {"scan": 0.0, "heartbeat": 0.0, "watchdog": 0.0, "watch": 0.0}
         self._view_at = 0.0
@@ -123,6 +124,7 @@ class Daemon:
         parts.notifier.ready()
         self._due["scan"] = parts.clock() + parts.rescan_seconds
         parts.arrivals.scan()
+        self._started = True
 
     def nap(self) -> float:
         """Seconds until something is due: how long to wait for a message."""
@@ -256,7 +258,8 @@ class Daemon:
         self._tell("watching", self._watch.reason, level=Level.DEBUG)
         if self._watched_before:
             self._tell("watching", "The watch on the inbox had ended; it was started again.", level=Level.WARNING)
-            self._parts.arrivals.scan()
+        if self._started:
+            self._parts.arrivals.scan()  # for what has happened in the meantime
         self._watched_before = True
 
     def _keep_alive(self) -> None:

@@ -13,7 +13,7 @@ from monet_watch.arrivals import Arrivals
 from monet_watch.checkpoints import Checkpoints
 from monet_watch.delivery import Commission, copy_painting, deliver, deliver_stage
 from monet_watch.errors import OutboxError, PhotoError, SettingsError, WorkerError
-from monet_watch.inbox.survey import ChangedWhileReadError, InboxGoneError, PhotoGoneError, read_photo
+from monet_watch.inbox.survey import InboxGoneError, UnreadablePhotoError, read_photo
 from monet_watch.ledger import Job, JobState, Ledger
 from monet_watch.notices import Level, Listener, Notice
 from monet_watch.outbox.files import Outbox
@@ -229,16 +229,20 @@ class Dispatch:
     def _begin(self, place: _Place, job: Job) -> bool:
         """Start ``job`` at ``place``, or find it another state; False if nothing can be started at present."""
         try:
-            if not self._copy_if_painted(job):
-                self._start(place, job)
-        except (PhotoGoneError, ChangedWhileReadError, SettingsError):
-            self._parts.arrivals.again(job.path)
+            self._start_or_look_again(place, job)
         except PhotoError as error:
             self._fail(job, type(error).__name__, error.message, error.remedy)
         except (OutboxError, InboxGoneError) as error:
             self._pause(job, error)
             return False
         return True
+
+    def _start_or_look_again(self, place: _Place, job: Job) -> None:
+        try:
+            if not self._copy_if_painted(job):
+                self._start(place, job)
+        except (UnreadablePhotoError, SettingsError):
+            self._parts.arrivals.again(job.path)
 
     def _start(self, place: _Place, job: Job) -> None:
         plan = Plan.from_json(job.settings or "")
@@ -247,8 +251,7 @@ class Dispatch:
         if paint_job is None:
             self._parts.arrivals.again(job.path)
             return
-        if job.folder is None:
-            job = self._parts.ledger.place(job.id, self._folder_for(job))
+        job = self._placed(job)
         assert place.worker is not None and place.ready is not None
         place.job = self._parts.ledger.start(job.id, place.ready.device)
         place.pace = None
@@ -265,6 +268,10 @@ class Dispatch:
         resume = self._parts.checkpoints.load(identity)
         return PaintJob(job.id, identity, picture, styles, plan.recipe, self._parts.limit_pixels, resume)
 
+    def _placed(self, job: Job) -> Job:
+        """The job with a folder in the outbox: the one that it was given before, whatever became of it since."""
+        return job if job.folder is not None else self._parts.ledger.place(job.id, self._folder_for(job))
+
     def _folder_for(self, job: Job) -> PurePosixPath:
         def is_taken(folder: PurePosixPath) -> bool:
             return self._parts.ledger.folder_owner(folder) is not None
@@ -274,7 +281,8 @@ class Dispatch:
     def _copy_if_painted(self, job: Job) -> bool:
         """Give a copy of a photo that is painted already its own files. True if ``job`` is done by that."""
         for twin in self._parts.ledger.finished(job.identity or ""):
-            folder = job.folder or self._folder_for(job)
+            job = self._placed(job)
+            folder = _folder(job)
             try:
                 assert twin.folder is not None
                 copy_painting(self._parts.outbox, twin.folder, folder, _photo_facts(job))

@@ -109,7 +109,7 @@ def _read_back(house: House, ledger: Ledger, outbox: Outbox) -> None:
             folder = PurePosixPath(path.parent.relative_to(outbox.root))
             try:
                 _remember(ledger, folder, read_record(outbox, folder))
-            except OutboxError as error:
+            except (OutboxError, ValueError) as error:  # the latter of values that no record of ours has
                 house.tell(Notice("problem", f"{path} was left out: {error}", level=Level.WARNING))
 
 

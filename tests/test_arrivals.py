@@ -1,0 +1,278 @@
+"""From the inbox to the queue: settling, settings that are broken and mended, photos replaced, renamed and removed."""
+
+import os
+
+import pytest
+
+from monet_watch.ledger import JobState
+from tests.rehearsal import LIMIT_BYTES, Rehearsal
+
+
+@pytest.fixture
+def house(tmp_path):
+    """Photos are queued, but no worker is ready."""
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.rest()
+        yield house
+
+
+@pytest.fixture
+def busy_house(tmp_path):
+    """Everything that is queued is painted in no time."""
+    with Rehearsal(tmp_path) as house:
+        house.rest()
+        yield house
+
+
+def drop_too_large(house: Rehearsal, name: str) -> None:
+    """Drop a photo that is a problem."""
+    house.drop(name, b"x" * (LIMIT_BYTES + 1))
+    house.rest()
+    assert house.states(name)[0] == "problem"
+
+
+def test_a_photo_waits_until_it_has_rested_and_is_queued_then(house):
+    house.drop("a.jpg", closed=False)
+    house.turn()
+    assert house.states("a.jpg") == ["waiting"]
+    house.advance(1.9)
+    assert house.states("a.jpg") == ["waiting"]
+    house.advance(0.1)
+    assert house.states("a.jpg") == ["queued"]
+
+
+def test_a_photo_that_grows_waits_on(house):
+    path = house.drop("a.jpg", b"half", closed=False)
+    house.advance(1.5)
+    path.write_bytes(b"half and half")
+    house.advance(1.0)
+    assert house.states("a.jpg") == ["waiting"]
+    house.rest()
+    assert house.states("a.jpg") == ["queued"]
+    assert house.jobs("a.jpg")[0].size == len(b"half and half")
+
+
+def test_what_is_no_photo_is_left_alone(house):
+    for name in ("notes.txt", ".hidden.jpg", "a.jpg.part", "Thumbs.db"):
+        house.drop(name)
+    house.rest()
+    assert not house.ledger.known_paths()
+
+
+def test_a_photo_removed_before_it_is_painted_is_forgotten(house):
+    house.drop("a.jpg")
+    house.rest()
+    house.remove("a.jpg")
+    house.turn()
+    assert not house.jobs("a.jpg")
+    assert house.told("removed", "a.jpg")
+
+
+def test_broken_settings_hold_their_folder_and_what_lies_below_it_until_they_are_mended(busy_house):
+    house = busy_house
+    house.drop("trip/style.yaml", b"stepz: 3\n")
+    for name in ("trip/a.jpg", "trip/day/b.jpg", "other.jpg"):
+        house.drop(name, name.encode())
+    house.rest()
+    assert house.records() == ["other"]
+    assert house.states("trip/a.jpg") == house.states("trip/day/b.jpg") == ["waiting"]
+    assert "stepz" in house.jobs("trip/a.jpg")[0].reason
+    assert "trip/style.yaml.problem.txt" in house.problems()
+    house.drop("trip/style.yaml", b"steps: 3\n")
+    house.rest()
+    assert house.records() == ["other", "trip/a", "trip/day/b"]
+    assert house.problems() == []
+    assert house.arrivals.broken_folders == 0
+    assert house.told("settings-mended")
+
+
+def test_broken_settings_are_told_once_for_each_way_of_being_broken(house):
+    house.drop("style.yaml", b"stepz: 3\n")
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        house.drop(name)
+    house.rest()
+    house.advance(300)
+    house.rest()
+    assert len(house.told("settings-broken")) == 1
+    house.drop("style.yaml", b"stepz: 3\nlr: fast\n")
+    house.rest()
+    assert len(house.told("settings-broken")) == 2
+
+
+def test_broken_settings_that_are_removed_release_the_folder(busy_house):
+    house = busy_house
+    house.drop("trip/style.yaml", b"stepz: 3\n")
+    house.drop("trip/a.jpg")
+    house.rest()
+    house.remove("trip/style.yaml")
+    house.rest()
+    assert house.records() == ["trip/a"]
+    assert house.problems() == []
+
+
+def test_a_report_on_settings_that_were_mended_while_nobody_ran_goes_away(tmp_path):
+    with Rehearsal(tmp_path) as house:
+        house.drop("trip/style.yaml", b"stepz: 3\n")
+        house.drop("trip/a.jpg")
+        house.rest()
+        assert house.problems() == ["trip/style.yaml.problem.txt"]
+    (tmp_path / "inbox" / "trip" / "style.yaml").write_bytes(b"steps: 3\n")
+    with Rehearsal(tmp_path) as house:
+        house.rest()
+        assert house.problems() == []
+        assert house.records() == ["trip/a"]
+
+
+def test_a_style_picture_on_its_way_holds_the_photos_of_its_folder(house):
+    house.drop("trip/style.jpg", b"the upper half", closed=False)
+    house.advance(1.0)
+    house.drop("trip/a.jpg")
+    house.advance(0.9)
+    assert house.states("trip/a.jpg") == ["waiting"]
+    house.drop("trip/style.jpg", b"the upper half and the lower", closed=False)
+    house.advance(1.5)
+    assert house.states("trip/a.jpg") == ["waiting"]
+    house.rest()
+    assert house.states("trip/a.jpg") == ["queued"]
+
+
+def test_a_queued_photo_whose_settings_change_is_queued_with_the_later_ones(house):
+    house.drop("a.jpg")
+    house.rest()
+    first = house.jobs("a.jpg")[0]
+    house.drop("style.yaml", b"steps: 3\n")
+    house.rest()
+    (job,) = house.jobs("a.jpg")
+    assert (job.state, job.steps) == (JobState.QUEUED, 3)
+    assert job.identity != first.identity
+
+
+def test_settings_that_change_back_lead_to_the_painting_that_is_there(busy_house):
+    house = busy_house
+    house.drop("a.jpg")
+    house.rest()
+    house.drop("style.yaml", b"steps: 3\n")
+    house.rest()
+    before = list(house.files())
+    house.remove("style.yaml")
+    house.rest()
+    assert list(house.files()) == before
+    assert house.states("a.jpg") == ["done", "done"]
+    assert house.jobs("a.jpg")[0].steps == 4
+
+
+def test_a_touched_photo_keeps_its_painting_and_its_place_in_the_queue(busy_house):
+    house = busy_house
+    path = house.drop("a.jpg")
+    house.rest()
+    before = list(house.files())
+    os.utime(path, ns=(1, 1))
+    house.drop("a.jpg")
+    house.rest()
+    assert list(house.files()) == before
+    assert house.states("a.jpg") == ["done"]
+    assert len(house.worker.jobs) == 1
+
+
+def test_a_problem_goes_away_with_its_photo(busy_house):
+    house = busy_house
+    drop_too_large(house, "c.jpg")
+    assert house.problems() == ["c.jpg.problem.txt"]
+    house.remove("c.jpg")
+    house.turn()
+    assert house.problems() == []
+    assert not house.jobs("c.jpg")
+
+
+def test_a_problem_that_is_replaced_and_removed_before_it_is_painted_leaves_no_report(busy_house):
+    house = busy_house
+    drop_too_large(house, "a.jpg")
+    house.drop("a.jpg", b"still on its way", closed=False)
+    house.turn()
+    assert house.states("a.jpg") == ["waiting"]
+    house.remove("a.jpg")
+    house.turn()
+    assert house.problems() == []
+
+
+def test_a_problem_in_whose_place_the_painted_photo_comes_back_leaves_no_report(busy_house):
+    house = busy_house
+    house.drop("a.jpg", b"good")
+    house.rest()
+    drop_too_large(house, "a.jpg")
+    assert house.problems() == ["a.jpg.problem.txt"]
+    house.drop("a.jpg", b"good")
+    house.rest()
+    assert house.problems() == []
+    assert house.states("a.jpg") == ["done"]
+
+
+def test_a_photo_that_may_not_be_read_is_a_problem_until_it_may(tmp_path):
+    if os.geteuid() == 0:
+        pytest.skip("nothing is forbidden to root")
+    with Rehearsal(tmp_path) as house:
+        path = house.drop("a.jpg")
+        path.chmod(0)
+        house.rest()
+        assert house.states("a.jpg") == ["problem"]
+        path.chmod(0o644)
+        house.advance(300)
+        house.rest()
+        assert house.records() == ["a"]
+        assert house.problems() == []
+
+
+def test_an_empty_photo_waits_and_does_not_keep_anything_busy(house):
+    house.drop("a.jpg", b"")
+    house.rest()
+    assert house.states("a.jpg") == ["waiting"]
+    assert not house.arrivals.busy
+    house.drop("a.jpg", b"here it is")
+    house.rest()
+    assert house.states("a.jpg") == ["queued"]
+
+
+def truncated(house: Rehearsal) -> None:
+    house.worker.fail("TruncatedPhotoError", "It ends too early.", "Copy it again.")
+    house.turn()
+
+
+def test_a_truncated_photo_is_looked_at_three_times_more_before_it_is_a_problem(house):
+    house.worker.ready()
+    house.drop("a.jpg")
+    house.rest()
+    for pause in (4, 8, 16):  # 2, 4 and 8 times settle_seconds
+        truncated(house)
+        assert house.states("a.jpg") == ["waiting"]
+        house.advance(pause - 0.1)
+        assert house.states("a.jpg") == ["waiting"]
+        house.advance(0.1)
+        assert house.states("a.jpg") == ["running"]
+    truncated(house)
+    assert house.states("a.jpg") == ["problem"]
+    assert house.problems() == ["a.jpg.problem.txt"]
+
+
+def test_a_truncated_photo_that_was_removed_is_forgotten(house):
+    house.worker.ready()
+    house.drop("a.jpg")
+    house.rest()
+    house.remove("a.jpg")
+    house.turn()
+    assert house.states("a.jpg") == ["running"]
+    truncated(house)
+    assert not house.jobs("a.jpg")
+    assert not house.dispatch.busy
+
+
+def test_a_photo_found_truncated_while_the_inbox_is_away_waits(house):
+    house.worker.ready()
+    house.drop("a.jpg")
+    house.rest()
+    house.inbox.rename(house.folder / "unmounted")
+    truncated(house)
+    assert house.states("a.jpg") == ["waiting"]
+    (house.folder / "unmounted").rename(house.inbox)
+    house.advance(60)
+    house.rest()
+    assert house.states("a.jpg") == ["running"]

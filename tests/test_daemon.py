@@ -1,0 +1,172 @@
+"""The loop: messages in, decisions out; what is due; how it starts and ends."""
+
+import pytest
+
+from monet_watch.daemon import HEARTBEAT_SECONDS, Outcome
+from monet_watch.inbox.survey import InboxGone
+from monet_watch.ledger import HEARTBEAT_KEY, JobState
+from monet_watch.service import StopAsked
+from tests.rehearsal import Rehearsal
+
+
+@pytest.fixture
+def house(tmp_path):
+    with Rehearsal(tmp_path) as house:
+        yield house
+
+
+def test_a_photo_that_lies_there_at_the_start_is_painted(tmp_path):
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "early.jpg").write_bytes(b"early")
+    with Rehearsal(tmp_path) as house:
+        house.rest()
+        assert house.records() == ["early"]
+
+
+def test_a_photo_that_no_event_told_of_is_found_by_the_next_scan(house):
+    house.rest()
+    (house.inbox / "silent.jpg").write_bytes(b"silent")
+    house.advance(290)
+    assert not house.jobs("silent.jpg")
+    house.advance(10)
+    house.rest()
+    assert house.records() == ["silent"]
+
+
+def test_a_photo_that_vanished_without_an_event_is_forgotten_by_the_next_scan(house):
+    house.drop("held/a.jpg")
+    house.drop("held/style.yaml", b"stepz: 1\n")
+    house.rest()
+    (house.inbox / "held" / "a.jpg").unlink()
+    house.advance(300)
+    assert not house.jobs("held/a.jpg")
+
+
+def test_a_watch_that_dies_is_replaced_and_what_it_missed_is_found(house):
+    house.rest()
+    house.watches[-1].die()
+    (house.inbox / "missed.jpg").write_bytes(b"missed")
+    house.advance(1)
+    house.rest()
+    assert len(house.watches) == 2
+    assert house.records() == ["missed"]
+    assert "started again" in house.told("watching")[-1]
+
+
+def test_an_inbox_that_goes_away_takes_no_photo_with_it(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.drop("a.jpg", b"a")
+        house.drop("b.jpg", b"b")
+        house.rest()
+        assert house.states("a.jpg") == house.states("b.jpg") == ["queued"]
+        house.inbox.rename(tmp_path / "unmounted")
+        house.watches[-1].die()
+        house.worker.ready()
+        house.advance(300)
+        assert house.states("a.jpg") == house.states("b.jpg") == ["queued"]
+        assert any("cannot be read" in text for text in house.told("problem"))
+        (tmp_path / "unmounted").rename(house.inbox)
+        house.advance(60)
+        assert house.states("a.jpg") == ["running"]
+        assert any("is there again" in text for text in house.told("started"))
+
+
+def test_an_inbox_that_is_away_for_long_is_told_once(house):
+    house.rest()
+    for _ in range(5):
+        house.mailbox.post(InboxGone("The inbox cannot be read."))
+        house.turn()
+    assert len(house.told("problem")) == 1
+
+
+def test_the_first_signal_lets_the_worker_save_and_takes_no_new_job(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        house.drop("a.jpg", b"a")
+        house.drop("b.jpg", b"b")
+        house.rest()
+        house.worker.begin()
+        house.worker.step(3)
+        house.turn()
+        house.mailbox.post(StopAsked("SIGTERM", 1))
+        house.turn()
+        assert house.daemon.finished()
+        assert (house.states("a.jpg"), house.states("b.jpg")) == (["queued"], ["queued"])
+        assert house.checkpoints.load(house.jobs("a.jpg")[0].identity) == b"3"
+        assert house.jobs("a.jpg")[0].attempts == 0
+        assert len(house.worker.jobs) == 1
+
+
+def test_a_worker_that_saves_nothing_is_waited_for_seven_seconds_and_no_longer(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        house.drop("a.jpg")
+        house.rest()
+        house.worker.cancel = lambda: None  # it hangs
+        house.mailbox.post(StopAsked("SIGTERM", 1))
+        house.turn()
+        house.advance(6.9)
+        assert not house.daemon.finished()
+        house.advance(0.1)
+        assert house.daemon.finished()
+
+
+def test_a_second_signal_ends_the_wait(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        house.drop("a.jpg")
+        house.rest()
+        house.worker.cancel = lambda: None
+        house.mailbox.post(StopAsked("SIGINT", 1))
+        house.mailbox.post(StopAsked("SIGINT", 2))
+        house.turn()
+        assert house.daemon.finished()
+
+
+def test_the_heartbeat_is_noted_every_ten_seconds(house):
+    house.advance(HEARTBEAT_SECONDS)
+    assert float(house.ledger.noted(HEARTBEAT_KEY)) == house.time_of_day()
+    before = house.time_of_day()
+    house.advance(HEARTBEAT_SECONDS - 0.1)
+    assert float(house.ledger.noted(HEARTBEAT_KEY)) == before
+
+
+def test_whoever_shows_it_is_given_the_state_of_things(house):
+    house.drop("a.jpg")
+    house.rest()
+    house.advance(1)
+    assert house.view.overview.counts[JobState.DONE] == 1
+
+
+def test_it_naps_until_the_next_photo_can_be_whole(house):
+    house.rest()
+    house.drop("a.jpg", closed=False)
+    house.turn()
+    house.advance(0.3)
+    assert 0 < house.daemon.nap() <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("photos", "outcome"),
+    [
+        ({"a.jpg": b"a", "b.jpg": b"b"}, Outcome.FINE),
+        ({"a.jpg": b"a", "held/b.jpg": b"b", "held/style.yaml": b"stepz: 1\n"}, Outcome.PROBLEMS),
+        ({}, Outcome.FINE),
+    ],
+)
+def test_once_ends_when_all_is_painted_or_cannot_be(tmp_path, photos, outcome):
+    for name, data in photos.items():
+        (tmp_path / "inbox" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "inbox" / name).write_bytes(data)
+    with Rehearsal(tmp_path, once=True, settle_seconds=0.05) as house:
+        original = house.daemon.turn
+
+        def turn(timeout_seconds: float = 0.0) -> None:
+            house.clock.now += 0.05
+            original(min(timeout_seconds, 0.05))
+
+        house.daemon.turn = turn
+        house.daemon.start = lambda: None  # the rehearsal has started it
+        assert house.daemon.run() is outcome
+        assert house.ledger.noted(HEARTBEAT_KEY) == "0"
+    assert bool(house.records()) == bool(photos)
