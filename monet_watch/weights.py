@@ -289,9 +289,11 @@ def _downloaded(download: "_Download", whole: Path, sha256_prefix: str) -> str:
     download.run()
     try:
         digest = _digest_with_prefix(download.part, sha256_prefix)
-        download.part.replace(whole)
-    finally:
+    except WeightsError:
         download.discard()  # the entity tag, too
+        raise
+    download.part.replace(whole)
+    download.discard()
     return digest
 
 
