@@ -260,7 +260,8 @@ class Rehearsal:
 
     def records(self) -> list[str]:
         """The folders of the outbox that hold a painting."""
-        return sorted(str(path.parent.relative_to(self.outbox)) for path in self.outbox.rglob("painting.json"))
+        found = (path for path in self.outbox.rglob("painting.json") if path.is_file())
+        return sorted(str(path.parent.relative_to(self.outbox)) for path in found)
 
     def problems(self) -> list[str]:
         """The reports in the outbox."""

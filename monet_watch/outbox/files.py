@@ -13,7 +13,16 @@ from pathlib import Path, PurePosixPath
 
 from monet_watch.errors import OutboxError
 
-__all__ = ["RECORD_NAME", "Outbox", "painting_name", "progress_name", "remove_temporaries", "write_whole"]
+__all__ = [
+    "LONGEST_NAME_BYTES",
+    "RECORD_NAME",
+    "Outbox",
+    "painting_name",
+    "progress_name",
+    "remove_temporaries",
+    "sync_folder",
+    "write_whole",
+]
 
 RECORD_NAME = "painting.json"
 """The record of a painting: written last, so that a folder that holds it holds everything."""
@@ -24,8 +33,10 @@ LONGEST_NAME_BYTES = 255
 _TEMPORARY_PREFIX = ".monet-watch-"
 _TEMPORARY_SUFFIX = ".tmp"
 _PROBLEM_SUFFIX = ".problem.txt"
-_RESERVED_FOLDERS = frozenset({"index.html"})
+# A folder of the inbox may bear a painting's name, and the photos in it must not take the names of its files.
+_RESERVED_FOLDERS = re.compile(r".*\.(html|json|png|txt)", re.IGNORECASE | re.DOTALL)
 _RESERVED_STEMS = re.compile(r"loss|progress_\d+", re.IGNORECASE)
+_STAGE = re.compile(r"progress_\d+\.png")
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -127,7 +138,7 @@ class Outbox:
     def _candidates(self, photo: PurePosixPath, identity: str) -> Iterator[PurePosixPath]:
         photo = _in_utf8(photo)
         stem = photo.stem.rstrip(". ") or "photo"
-        if stem.lower() not in _RESERVED_FOLDERS and _fits(stem):
+        if not _RESERVED_FOLDERS.fullmatch(stem) and _fits(stem):
             yield photo.with_name(stem)
         for length in range(6, len(identity) + 1):
             suffix = f"-{identity[:length]}"
@@ -158,7 +169,7 @@ class Outbox:
     def stages(self, folder: PurePosixPath) -> list[str]:
         """Return the names of the progress pictures in ``folder``, in order of their steps."""
         names = (path.name for path in (self.root / folder).glob("progress_*.png"))
-        return sorted(names, key=lambda name: (len(name), name))
+        return sorted(filter(_STAGE.fullmatch, names), key=lambda name: (len(name), name))
 
     def records(self) -> Iterator[Path]:
         """Yield the path of every painting's record."""

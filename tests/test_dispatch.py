@@ -1,0 +1,541 @@
+"""Which job goes where: attempts, deaths, deliveries that fail, copies, names that collide, and restarts."""
+
+import shutil
+
+import pytest
+
+from monet_watch.errors import WorkerError
+from monet_watch.ledger import JobState
+from monet_watch.outbox.files import Outbox
+from monet_watch.workers.memory import tiny_png
+from tests.rehearsal import Rehearsal
+
+
+@pytest.fixture
+def house(tmp_path):
+    """One worker, which is ready and does what the test says."""
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        house.rest()
+        yield house
+
+
+@pytest.fixture
+def busy_house(tmp_path):
+    """Everything that is queued is painted in no time."""
+    with Rehearsal(tmp_path) as house:
+        house.rest()
+        yield house
+
+
+def paint(house: Rehearsal) -> None:
+    """Let the worker finish the job that it holds, and every one that it is given then."""
+    while house.worker.proceed():
+        house.turn()
+    house.turn()
+
+
+def outcomes(house: Rehearsal, name: str) -> list[str]:
+    return [attempt.outcome for attempt in house.ledger.attempts(house.jobs(name)[0].id)]
+
+
+# Painting.
+
+
+def test_a_painting_has_all_its_files_and_a_true_record(house):
+    house.drop("trip/IMG 1.jpg", b"the photo")
+    house.rest()
+    paint(house)
+    record = house.record("trip/IMG 1")
+    assert {name for name, _ in house.files()} == {
+        f"trip/IMG 1/{name}" for name in ("IMG 1.png", "loss.png", "painting.json", *record.stages)
+    }
+    assert record.stages == ("progress_0002.png", "progress_0004.png")
+    assert (record.photo.path, record.photo.size_bytes) == ("trip/IMG 1.jpg", len(b"the photo"))
+    assert record.curve.total == [100, 50, pytest.approx(100 / 3), 25]
+    assert record.times.attempts == 1
+    job = house.jobs("trip/IMG 1.jpg")[0]
+    assert (job.state, str(job.folder), job.loss) == (JobState.DONE, "trip/IMG 1", 25)
+    assert record.identity == job.identity
+
+
+def test_jobs_are_given_out_in_the_order_in_which_they_were_queued(house):
+    for name in ("b.jpg", "a.jpg", "c.jpg"):
+        house.drop(name, name.encode())
+        house.rest()
+    paint(house)
+    assert [job.photo.name for job in house.worker.jobs] == ["b.jpg", "a.jpg", "c.jpg"]
+
+
+def test_two_devices_paint_two_photos_at_once(tmp_path):
+    with Rehearsal(tmp_path, automatic=False, devices=("cuda:0", "cuda:1")) as house:
+        for worker in house.workers:
+            worker.ready()
+        for name in ("a.jpg", "b.jpg", "c.jpg"):
+            house.drop(name, name.encode())
+        house.rest()
+        assert [worker.job.photo.name for worker in house.workers] == ["a.jpg", "b.jpg"]
+        assert house.states("c.jpg") == ["queued"]
+
+
+def test_a_checkpoint_is_kept_until_the_painting_is_done(house):
+    house.drop("a.jpg")
+    house.rest()
+    house.worker.begin()
+    house.worker.step(2)
+    house.worker.checkpoint()
+    house.turn()
+    identity = house.jobs("a.jpg")[0].identity
+    assert house.checkpoints.load(identity) == b"2"
+    house.worker.step(2)
+    house.worker.finish()
+    house.turn()
+    assert house.checkpoints.load(identity) is None
+
+
+def test_progress_is_in_the_ledger_with_a_pace_that_follows_the_machine(house):
+    house.drop("a.jpg")
+    house.rest()
+    house.worker.begin()
+    house.worker.step(2)
+    house.turn()
+    job = house.jobs("a.jpg")[0]
+    assert (job.step, job.steps, job.loss, job.seconds_per_step) == (2, 4, 50, 0.5)
+    assert job.remaining_seconds == 1.0
+    assert (job.width, job.height) == (32, 32)
+
+
+# Failures.
+
+
+def test_a_photo_that_cannot_be_painted_gets_a_report_with_reason_and_remedy(house):
+    house.drop("trip/a.jpg")
+    house.rest()
+    house.worker.fail("NotAPhotoError", "It is no picture.", "Export it again.")
+    house.turn()
+    text = (house.outbox / "trip" / "a.jpg.problem.txt").read_text()
+    assert "It is no picture." in text
+    assert "Export it again." in text
+    job = house.jobs("trip/a.jpg")[0]
+    assert (job.state, job.kind) == (JobState.PROBLEM, "NotAPhotoError")
+    assert house.worker.jobs[0].photo.name == "a.jpg"
+    assert house.states("trip/a.jpg") == ["problem"]
+
+
+def test_a_problem_is_not_tried_again_by_scans_but_by_a_touch(house):
+    house.drop("a.jpg")
+    house.rest()
+    house.worker.fail("PaintingError", "The loss is not finite.")
+    house.advance(300)
+    house.advance(300)
+    house.rest()
+    assert house.states("a.jpg") == ["problem"]
+    house.drop("a.jpg", b"a photo again")
+    house.rest()
+    assert house.states("a.jpg") == ["running"]
+    assert house.problems() == []
+
+
+def test_a_job_whose_worker_dies_goes_on_with_another_worker_from_its_checkpoint(house):
+    house.drop("a.jpg")
+    house.rest()
+    house.worker.begin()
+    house.worker.step(2)
+    house.worker.checkpoint()
+    house.worker.die()
+    house.turn()
+    assert house.states("a.jpg") == ["queued"]
+    house.advance(1.0)
+    house.worker.ready()
+    house.turn()
+    assert len(house.workers) == 2
+    assert house.worker.job.resume == b"2"
+    paint(house)
+    assert house.record("a").times.attempts == 2
+    assert outcomes(house, "a.jpg") == ["worker died", "done"]
+
+
+def test_a_photo_that_ends_its_worker_three_times_is_a_problem_and_the_next_is_painted(house):
+    house.drop("bomb.jpg", b"bomb")
+    house.rest()
+    house.drop("good.jpg", b"good")
+    house.rest()
+    for _ in range(3):
+        assert house.worker.job.photo.name == "bomb.jpg"
+        house.worker.die("it was ended by SIGSEGV")
+        house.turn()
+        house.advance(1.0)
+        house.worker.ready()
+        house.turn()
+    assert house.states("bomb.jpg") == ["problem"]
+    assert "SIGSEGV" in (house.outbox / "bomb.jpg.problem.txt").read_text()
+    assert house.worker.job.photo.name == "good.jpg"
+
+
+def test_a_worker_that_cannot_be_started_three_times_in_a_row_ends_the_daemon(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        for pause in (2.0, 4.0):
+            house.worker.die("no such device")
+            house.turn()
+            house.advance(pause - 0.1)
+            waiting = len(house.workers)
+            house.advance(0.1)
+            assert len(house.workers) == waiting + 1
+        house.worker.die("no such device")
+        with pytest.raises(WorkerError, match="no such device"):
+            house.turn()
+
+
+def test_starts_that_fail_are_forgotten_once_one_succeeds(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        for _ in range(4):
+            house.worker.die("for a while")
+            house.turn()
+            house.advance(10.0)
+            house.worker.ready()
+            house.turn()
+        assert len(house.workers) == 5
+
+
+def test_late_words_of_a_worker_that_was_replaced_are_not_heard(house):
+    house.drop("a.jpg")
+    house.rest()
+    first = house.worker
+    post = first._send
+    first.begin()
+    first.die()
+    house.turn()
+    house.advance(1.0)
+    house.worker.ready()
+    house.turn()
+    first._send, first._alive = post, True
+    first.ready()
+    first.die("again")
+    house.turn()
+    assert house.states("a.jpg") == ["running"]
+    assert len(house.workers) == 2
+
+
+def test_a_painting_that_cannot_be_written_is_tried_again_after_a_pause_without_a_fault_of_the_photo(house):
+    house.drop("a.jpg")
+    house.rest()
+    block(house, "a")
+    for _ in range(4):
+        paint(house)
+        assert house.states("a.jpg") == ["queued"]
+        house.advance(29.0)
+        assert house.states("a.jpg") == ["queued"]
+        house.advance(1.0)
+        assert house.states("a.jpg") == ["running"]
+    assert "cannot be made" in " ".join(house.told("problem", "a.jpg"))
+    (house.outbox / "a").unlink()
+    paint(house)
+    assert house.records() == ["a"]
+    assert house.record("a").times.attempts == 1
+
+
+def block(house: Rehearsal, folder: str) -> None:
+    """Put a file where the folder of a painting is to be."""
+    shutil.rmtree(house.outbox / folder, ignore_errors=True)
+    (house.outbox / folder).write_bytes(b"in the way")
+
+
+# What changes between the queue and the worker.
+
+
+def test_a_style_that_changes_while_the_photo_waits_is_the_one_that_it_is_painted_with(house):
+    house.drop("first.jpg", b"first")
+    house.rest()
+    house.drop("second.jpg", b"second")
+    house.rest()
+    (house.inbox / "style.png").write_bytes(tiny_png(1))  # no event tells of it
+    paint(house)
+    house.rest()
+    assert house.worker.job.photo.name == "second.jpg"
+    assert [style.data for style in house.worker.job.styles] == [tiny_png(1)]
+
+
+def test_a_photo_that_changes_while_it_waits_is_painted_as_it_is_at_last(house):
+    house.drop("first.jpg", b"first")
+    house.rest()
+    path = house.drop("second.jpg", b"second")
+    house.rest()
+    path.write_bytes(b"the second one, again")
+    paint(house)
+    house.rest()
+    assert house.worker.job.photo.data == b"the second one, again"
+
+
+def test_a_photo_that_goes_while_it_waits_is_forgotten(house):
+    house.drop("first.jpg", b"first")
+    house.rest()
+    path = house.drop("second.jpg", b"second")
+    house.rest()
+    path.unlink()
+    paint(house)
+    house.rest()
+    assert not house.jobs("second.jpg")
+    assert house.records() == ["first"]
+    assert not house.dispatch.busy
+
+
+def test_a_photo_replaced_while_it_is_painted_gives_two_paintings(house):
+    house.drop("a.jpg", b"one")
+    house.rest()
+    house.drop("a.jpg", b"two, in its place")
+    house.rest()
+    assert house.states("a.jpg") == ["queued", "running"]
+    paint(house)
+    paint(house)
+    assert house.states("a.jpg") == ["done", "done"]
+    assert len(house.records()) == 2
+    assert house.record("a").photo.size_bytes == 3
+
+
+# Copies.
+
+
+def test_two_copies_queued_at_once_are_painted_once(house):
+    house.drop("a.jpg", b"same")
+    house.drop("trip/b.png", b"same")
+    house.rest()
+    paint(house)
+    house.rest()
+    assert house.records() == ["a", "trip/b"]
+    assert len(house.worker.jobs) == 1
+    assert house.record("trip/b").copied_from == "a"
+    assert (house.outbox / "trip" / "b" / "b.png").read_bytes() == (house.outbox / "a" / "a.png").read_bytes()
+    assert house.record("trip/b").photo.path == "trip/b.png"
+
+
+def test_two_devices_do_not_paint_two_copies(tmp_path):
+    with Rehearsal(tmp_path, automatic=False, devices=("cuda:0", "cuda:1")) as house:
+        for worker in house.workers:
+            worker.ready()
+        house.drop("a.jpg", b"same")
+        house.drop("b.jpg", b"same")
+        house.rest()
+        assert [len(worker.jobs) for worker in house.workers] == [1, 0]
+
+
+def test_a_copy_of_a_painting_whose_files_are_gone_is_painted(busy_house):
+    house = busy_house
+    house.drop("a.jpg", b"same")
+    house.rest()
+    shutil.rmtree(house.outbox / "a")
+    house.drop("b.jpg", b"same")
+    house.rest()
+    assert house.records() == ["b"]
+    assert house.record("b").copied_from is None
+    assert len(house.worker.jobs) == 2
+
+
+def test_a_painting_removed_by_hand_stays_removed(busy_house):
+    house = busy_house
+    path = house.drop("a.jpg")
+    house.rest()
+    shutil.rmtree(house.outbox / "a")
+    path.touch()
+    house.drop("a.jpg")
+    house.advance(300)
+    house.rest()
+    assert house.records() == []
+
+
+def test_a_copy_that_was_interrupted_is_finished_in_its_place(busy_house, monkeypatch):
+    house = busy_house
+    house.drop("a.jpg", b"same")
+    house.rest()
+    write = Outbox.write
+
+    def interrupted(self, folder, name, data):
+        if name == "painting.json":
+            raise KeyboardInterrupt
+        write(self, folder, name, data)
+
+    monkeypatch.setattr(Outbox, "write", interrupted)
+    house.drop("b.jpg", b"same")
+    with pytest.raises(KeyboardInterrupt):
+        house.rest()
+    monkeypatch.undo()
+    house.__exit__()
+    with Rehearsal(house.folder) as later:
+        later.rest()
+        assert later.records() == ["a", "b"]
+        assert {path.name for path in later.outbox.iterdir()} == {"a", "b"}
+
+
+# Names.
+
+
+def test_two_photos_that_differ_in_their_extension_get_two_folders(busy_house):
+    house = busy_house
+    house.drop("IMG.jpg", b"one")
+    house.drop("IMG.png", b"two")
+    house.rest()
+    first, second = house.records()
+    assert first == "IMG"
+    assert second == f"IMG-{house.record(second).identity[:6]}"
+    assert {house.record(first).photo.path, house.record(second).photo.path} == {"IMG.jpg", "IMG.png"}
+
+
+def test_names_that_a_share_takes_for_one_get_two_folders(busy_house):
+    house = busy_house
+    house.drop("IMG.jpg", b"one")
+    house.drop("img.jpg", b"two")
+    house.rest()
+    assert len({folder.casefold() for folder in house.records()}) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["loss.jpg", "progress_0001.jpg", "progress_0002.jpg", "index.jpg", "painting.json.jpg"]
+)
+def test_no_name_of_a_photo_overwrites_a_file_of_its_painting(busy_house, name):
+    house = busy_house
+    house.drop(name)
+    house.drop(f"copies/{name}")
+    house.rest()
+    for folder in house.records():
+        record = house.record(folder)
+        assert record.stages == ("progress_0002.png", "progress_0004.png")
+        names = {path.name for path in (house.outbox / folder).iterdir()}
+        assert len(names) == 5
+        assert names == {record.painting, "loss.png", "painting.json", *record.stages}
+    assert len(house.records()) == 2
+
+
+def test_a_name_as_long_as_the_file_system_allows_gets_its_painting(busy_house):
+    house = busy_house
+    name = "é" * 125 + ".jpg"  # 254 bytes
+    house.drop(name)
+    house.rest()
+    (folder,) = house.records()
+    assert (house.outbox / folder / house.record(folder).painting).is_file()
+
+
+@pytest.mark.parametrize("order", [("a.jpg", "a/b.jpg"), ("a/b.jpg", "a.jpg")])
+def test_a_photo_and_a_folder_of_the_same_name_do_not_touch_each_others_files(busy_house, order):
+    house = busy_house
+    first, second = order
+    house.drop(first, b"one")
+    house.rest()
+    before = dict(house.files())
+    house.drop(second, b"two")
+    house.rest()
+    after = dict(house.files())
+    assert before.items() <= after.items()
+    assert len(after) == 2 * len(before)
+    assert len(house.records()) == 2
+
+
+@pytest.mark.parametrize("name", ["loss.png.jpg", "painting.json.jpg", "progress_0002.png.jpg", "a.png.jpg"])
+def test_photos_in_a_folder_of_a_paintings_name_leave_the_names_of_its_files_alone(tmp_path, name):
+    with Rehearsal(tmp_path, automatic=False, devices=("cuda:0", "cuda:1")) as house:
+        for worker in house.workers:
+            worker.ready()
+        house.drop("a.jpg", b"one")
+        house.rest()
+        house.drop(f"a/{name}", b"two")
+        house.rest()
+        for worker in reversed(house.workers):  # while the first one has not written anything yet
+            worker.begin()
+            worker.step(4)
+            worker.snapshot()
+            worker.finish()
+            house.turn()
+        assert house.states("a.jpg") == house.states(f"a/{name}") == ["done"]
+        assert len(house.records()) == 2
+
+
+def test_what_lies_in_the_outbox_already_is_not_painted_over(busy_house):
+    house = busy_house
+    (house.outbox / "a").mkdir()
+    (house.outbox / "a" / "a.png").write_bytes(b"somebody's own")
+    house.drop("a.jpg")
+    house.rest()
+    assert (house.outbox / "a" / "a.png").read_bytes() == b"somebody's own"
+    (folder,) = house.records()
+    assert folder.startswith("a-")
+
+
+# Restarts.
+
+
+def test_what_was_running_when_the_daemon_was_killed_goes_on_from_its_checkpoint(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        house.drop("a.jpg")
+        house.drop("b.jpg", b"b")
+        house.rest()
+        house.worker.begin()
+        house.worker.step(2)
+        house.worker.checkpoint()
+        house.turn()
+    with Rehearsal(tmp_path) as later:
+        later.rest()
+        assert later.records() == ["a", "b"]
+        assert later.worker.jobs[0].resume == b"2"
+        assert len(later.record("a").curve.total) == 4
+        assert outcomes(later, "a.jpg") == ["interrupted", "done"]
+
+
+def test_kills_are_not_held_against_a_photo(tmp_path):
+    for _ in range(4):
+        with Rehearsal(tmp_path, automatic=False) as house:
+            house.worker.ready()
+            house.drop("a.jpg")
+            house.rest()
+            assert house.states("a.jpg") == ["running"]
+    with Rehearsal(tmp_path) as house:
+        house.rest()
+        assert house.record("a").times.attempts == 1
+
+
+# Aftercare.
+
+
+def test_an_original_is_put_away_after_its_record_is_written(tmp_path):
+    with Rehearsal(tmp_path, after="move", automatic=False) as house:
+        house.worker.ready()
+        path = house.drop("trip/a.jpg", b"original")
+        house.rest()
+        house.worker.begin()
+        house.worker.step(4)
+        house.turn()
+        assert path.exists()
+        house.worker.finish()
+        house.turn()
+        assert not path.exists()
+        assert (house.archive / "trip" / "a.jpg").read_bytes() == b"original"
+
+
+def test_an_original_that_was_replaced_while_it_was_painted_stays_until_it_is_painted_too(tmp_path):
+    with Rehearsal(tmp_path, after="delete", automatic=False) as house:
+        house.worker.ready()
+        path = house.drop("a.jpg", b"one")
+        house.rest()
+        house.drop("a.jpg", b"two, in its place")
+        house.rest()
+        house.worker.begin()
+        house.worker.step(4)
+        house.worker.finish()
+        house.turn()
+        assert path.read_bytes() == b"two, in its place"
+        paint(house)
+        assert not path.exists()
+        assert len(house.records()) == 2
+
+
+def test_an_original_that_cannot_be_put_away_stays_and_the_reason_is_told(tmp_path):
+    with Rehearsal(tmp_path, after="move") as house:
+        house.archive.write_bytes(b"a file where the archive should be")
+        path = house.drop("a.jpg")
+        house.rest()
+        assert path.exists()
+        assert house.records() == ["a"]
+        assert any("stays where it is" in text for text in house.told("problem", "a.jpg"))
+        house.archive.unlink()
+        house.advance(300)
+        house.rest()
+        assert not path.exists()
+        assert (house.archive / "a.jpg").exists()
