@@ -22,7 +22,7 @@ from monet_watch.ledger import HEARTBEAT_KEY, JobState, Ledger, Overview
 from monet_watch.notices import Level, Listener, Notice
 from monet_watch.service import Notifier, StopAsked
 
-__all__ = ["HEARTBEAT_SECONDS", "Daemon", "DaemonParts", "Mailbox", "Message", "Outcome"]
+__all__ = ["HEARTBEAT_SECONDS", "Daemon", "DaemonParts", "Mailbox", "Message", "Outcome", "View"]
 
 HEARTBEAT_SECONDS = 10.0
 """Between two notes in the ledger that the daemon is alive."""

@@ -15,7 +15,17 @@ from monet_watch.ledger import LEDGER_NAME, JobState, Ledger
 from monet_watch.notices import Notice
 from monet_watch.workers.local import measured_step
 
-__all__ = ["Demo", "Estimate", "estimate", "prepare", "run_demo"]
+__all__ = [
+    "MEASURED_SIZE",
+    "PATIENCE_SECONDS",
+    "Demo",
+    "Estimate",
+    "demo_photo",
+    "estimate",
+    "measure",
+    "prepare",
+    "run_demo",
+]
 
 PATIENCE_SECONDS = 240.0
 """What the demonstration tries to stay within."""

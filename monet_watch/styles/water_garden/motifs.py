@@ -39,7 +39,7 @@ from monet_watch.styles.water_garden.palette import (
 )
 from monet_watch.styles.water_garden.scene import Scene
 
-__all__ = ["Pads", "footbridge", "irises", "lily_flowers", "lily_pads", "places_of_pads", "reeds"]
+__all__ = ["Pads", "Petals", "footbridge", "irises", "lily_flowers", "lily_pads", "places_of_pads", "reeds"]
 
 
 # The footbridge -----------------------------------------------------------------------------------------------------
