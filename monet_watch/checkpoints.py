@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Collection
 from pathlib import Path
 
+from monet_watch.errors import OutboxError
 from monet_watch.outbox.files import remove_temporaries, write_whole
 
 __all__ = ["Checkpoints"]
@@ -19,7 +20,10 @@ class Checkpoints:
 
     def save(self, identity: str, data: bytes) -> None:
         """Keep ``data``. Raises OutboxError where it cannot be written; the one before is kept then."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutboxError(f"{self._folder} cannot be made: {error.strerror or error}.") from error
         write_whole(self._path(identity), data)
 
     def load(self, identity: str) -> bytes | None:
