@@ -399,8 +399,10 @@ def demo(
     plan = stage.Demo(folder.absolute(), photo or stage.demo_photo(), style and style.absolute(), chosen)
     settings = stage.prepare(plan)
     outcome, painting = stage.run_demo(plan, settings, os.environ, _open_console(settings, console))
-    if outcome is not Outcome.FINE:
-        raise typer.Exit(int(outcome))
+    if painting is None and outcome is Outcome.FINE:
+        _end(EXIT_INTERRUPTED, "It was stopped before it was painted; the same command goes on with it.")
+    if painting is None:
+        _end(EXIT_PROBLEM, f"It could not be painted; {settings.outbox} says why.")
     typer.echo(f"The painting is in {painting}")
 
 

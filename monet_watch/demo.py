@@ -9,10 +9,12 @@ from pathlib import Path, PurePosixPath
 from monet_watch.config import Config, load_config, state_folder
 from monet_watch.console import ConsoleView
 from monet_watch.daemon import Mailbox, Outcome
-from monet_watch.errors import PhotoError
+from monet_watch.errors import PhotoError, SettingsError
 from monet_watch.household import House, find_weights, run_daemon
+from monet_watch.inbox.ignore import is_photo_name
 from monet_watch.ledger import LEDGER_NAME, JobState, Ledger
 from monet_watch.notices import Notice
+from monet_watch.settings import is_style_picture
 from monet_watch.workers.local import measured_step
 
 __all__ = [
@@ -38,6 +40,7 @@ _STEPS = 250  # by then the classic recipe's curve has settled
 _FEWEST_STEPS = 120
 _ASPECT = 1.5  # of most photos
 _START_SECONDS = 15.0  # to load torch and the network, to settle, and to decode
+_MADE_BY = "# Made by monet-watch demo."
 _PHOTO = "chelsea.png"
 
 
@@ -101,18 +104,32 @@ def measure(config: Config, environ: Mapping[str, str]) -> float:
 
 
 def prepare(demo: Demo) -> Config:
-    """Make the folders and the config of the demonstration. Raises SettingsError."""
+    """Make the folders and the config of the demonstration.
+
+    Raises SettingsError where the photo would not count as one, or something else would be overwritten.
+    """
+    _refuse_to_overwrite(demo)
     for name in ("inbox", "outbox"):
         (demo.folder / name).mkdir(parents=True, exist_ok=True)
     demo.config_file.write_text(_config_text(demo), encoding="utf-8")
     return load_config(demo.config_file)
 
 
+def _refuse_to_overwrite(demo: Demo) -> None:
+    name, target = demo.photo.name, demo.folder / "inbox" / demo.photo.name
+    if is_style_picture(name) or not is_photo_name(name):
+        raise SettingsError(f"{name} is not the name of a photo; rename it, to photo.jpg for example.")
+    if target.exists() and target.read_bytes() != demo.photo.read_bytes():
+        raise SettingsError(f"{target} is another photo; choose another --folder.")
+    if demo.config_file.exists() and not demo.config_file.read_text("utf-8", "replace").startswith(_MADE_BY):
+        raise SettingsError(f"{demo.config_file} was not made by a demonstration; choose another --folder.")
+
+
 def _config_text(demo: Demo) -> str:
     size, steps = demo.estimate.image_size, demo.estimate.steps
     style = f"  style: {_quoted(str(demo.style))}\n" if demo.style is not None else ""
     return (
-        "# Made by monet-watch demo. Drop more photos into inbox, and paint them with:\n"
+        f"{_MADE_BY} Drop more photos into inbox, and paint them with:\n"
         "#   monet-watch run --config config.yaml\n"
         "inbox: inbox\noutbox: outbox\nstate: state\n"
         f"defaults:\n  image_size: {size}\n  steps: {steps}\n  save_every: {max(1, steps // 6)}\n{style}"
@@ -123,24 +140,27 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def run_demo(demo: Demo, config: Config, environ: Mapping[str, str], console: ConsoleView) -> tuple[Outcome, Path]:
-    """Run the daemon until the photo is painted; return how it ended and where the painting lies.
+def run_demo(
+    demo: Demo, config: Config, environ: Mapping[str, str], console: ConsoleView
+) -> tuple[Outcome, Path | None]:
+    """Run the daemon until the photo is painted; return how it ended and where the painting lies, if there is one.
 
     The photo is dropped into the inbox when the daemon has begun to watch it.
     """
     target = config.inbox / demo.photo.name
 
     def drop(notice: Notice) -> None:
-        if notice.event == "started":
+        if notice.event == "started" and not target.exists():
             shutil.copyfile(demo.photo, target)
 
     outcome = run_daemon(House(config, environ, console, Mailbox(), once=True, listen=drop))
-    return outcome, config.outbox / _folder(config, environ, PurePosixPath(target.name))
+    return outcome, _painting(config, environ, PurePosixPath(target.name))
 
 
-def _folder(config: Config, environ: Mapping[str, str], photo: PurePosixPath) -> PurePosixPath:
+def _painting(config: Config, environ: Mapping[str, str], photo: PurePosixPath) -> Path | None:
+    """The folder of the painting that the photo last led to; None where it is not painted."""
     with Ledger.open_read_only(state_folder(config, environ) / LEDGER_NAME) as ledger:
-        for job in ledger.known(photo):
+        for job in ledger.known(photo)[:1]:
             if job.state is JobState.DONE and job.folder is not None:
-                return job.folder
-    return PurePosixPath()
+                return config.outbox / job.folder
+    return None
