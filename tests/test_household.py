@@ -1,0 +1,141 @@
+"""A config made into a running house, with real parts: what it finds at its start, and who may run it."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from monet_watch.config import load_config
+from monet_watch.console import PlainConsole
+from monet_watch.daemon import Mailbox, Outcome
+from monet_watch.errors import AlreadyRunningError, WeightsError
+from monet_watch.household import House, find_weights, run_daemon, weights_folder
+from monet_watch.ledger import LEDGER_NAME, JobState, Ledger
+from monet_watch.notices import Notice
+from monet_watch.service import single_instance
+from monet_watch.workers.memory import tiny_png
+from tests.rehearsal import Rehearsal
+
+
+class Home:
+    """Folders and a config; what a run tells is in ``notices``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.notices: list[Notice] = []
+        self.config_file = folder / "config.yaml"
+        self.config_file.write_text("inbox: inbox\noutbox: outbox\nstate: state\nsettle_seconds: 0.1\n")
+        (folder / "inbox").mkdir(exist_ok=True)
+        (folder / "inbox" / "style.png").write_bytes(tiny_png())
+
+    def run(self, stream, **overrides: object) -> Outcome:
+        config = load_config(self.config_file, overrides)
+        console = PlainConsole(stream)
+        return run_daemon(House(config, {}, console, Mailbox(), once=True, listen=self.notices.append))
+
+    def ledger(self) -> Ledger:
+        return Ledger.open_read_only(self.folder / "state" / LEDGER_NAME)
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def stream(tmp_path):
+    with (tmp_path / "console.txt").open("w") as stream:
+        yield stream
+
+
+def painted_elsewhere(home: Home, *names: str) -> None:
+    """Make paintings with workers that pretend, and lose the photos, and the state that was kept."""
+    with Rehearsal(home.folder) as house:
+        for name in names:
+            house.drop(name, name.encode())
+        house.rest()
+        assert len(house.records()) == len(names)
+    for name in names:
+        (home.folder / "inbox" / name).unlink()
+    (home.folder / "ledger.sqlite3").unlink()
+
+
+def test_an_empty_inbox_is_done_at_once_and_leaves_everything_in_order(home, stream):
+    handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    assert home.run(stream) is Outcome.FINE
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
+    assert {notice.event for notice in home.notices} >= {"started", "stopped"}
+    with single_instance(home.folder / "state"):
+        pass
+
+
+def test_a_lost_state_is_read_back_from_the_records(home, stream):
+    painted_elsewhere(home, "trip/a.jpg")
+    home.run(stream)
+    with home.ledger() as ledger:
+        (job,) = ledger.overview().done
+    assert (str(job.path), str(job.folder), job.state) == ("trip/a.jpg", "trip/a", JobState.DONE)
+    assert job.size == len(b"trip/a.jpg")
+    assert (job.width, job.height, job.loss) == (32, 32, 100 / 4)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"{}", b"no JSON", {"times.finished": "yesterday"}, {"photo.path_base64": "\u00e9"}, {"format": 9}]
+)
+def test_a_record_that_is_damaged_is_left_out_and_told(home, stream, damage):
+    painted_elsewhere(home, "a.jpg", "b.jpg")
+    record = home.folder / "outbox" / "a" / "painting.json"
+    record.write_bytes(damage if isinstance(damage, bytes) else damaged(record, damage))
+    home.run(stream)
+    with home.ledger() as ledger:
+        assert [str(job.path) for job in ledger.overview().done] == ["b.jpg"]
+    assert any(str(record) in notice.text for notice in home.notices if notice.event == "problem")
+
+
+def damaged(record: Path, changes: dict[str, object]) -> bytes:
+    values = json.loads(record.read_bytes())
+    for key, value in changes.items():
+        group, _, name = key.rpartition(".")
+        (values[group] if group else values)[name] = value
+    return json.dumps(values).encode()
+
+
+def test_what_a_killed_run_left_behind_is_tidied_up(home, stream):
+    left = [home.folder / "outbox" / "a" / ".monet-watch-1.tmp", home.folder / "state" / "checkpoints" / "x.checkpoint"]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"half")
+    home.run(stream)
+    assert not any(path.exists() for path in left)
+
+
+def test_a_second_house_on_the_same_state_is_refused(home, stream):
+    with single_instance(home.folder / "state"), pytest.raises(AlreadyRunningError, match="holds the state folder"):
+        home.run(stream)
+
+
+def test_an_inbox_that_is_not_there_is_waited_for_and_once_says_that_something_is_wrong(home, stream):
+    (home.folder / "inbox" / "style.png").unlink()
+    (home.folder / "inbox").rmdir()
+    assert home.run(stream) is Outcome.PROBLEMS
+    assert any("cannot be read" in notice.text for notice in home.notices)
+
+
+def test_weights_that_are_missing_end_it_with_the_reason(home, stream):
+    with pytest.raises(WeightsError):
+        home.run(stream, weights=str(home.folder / "missing.safetensors"))
+    with single_instance(home.folder / "state"):
+        pass
+
+
+def test_fetched_weights_lie_with_the_state_of_a_service(home):
+    config = load_config(None, {"outbox": home.folder / "outbox"})
+    assert weights_folder(config, {"STATE_DIRECTORY": "/var/lib/monet-watch"}) == Path("/var/lib/monet-watch/weights")
+    assert weights_folder(load_config(home.config_file), {}) == home.folder / "state" / "weights"
+
+
+def test_the_default_weights_come_with_the_program(home):
+    found = find_weights(load_config(home.config_file), {})
+    assert found.source == "oxford"
+    assert found.path.is_file()

@@ -1,0 +1,106 @@
+"""The plan of a folder: what decides about a painting's identity, and when it is made again."""
+
+import hashlib
+import os
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from monet_watch.errors import SettingsError
+from monet_watch.plan import Plan, Planner
+from monet_watch.settings import Defaults, FolderSettings
+from monet_watch.styles.library import StyleLibrary
+from monet_watch.workers.base import WeightsFile
+from monet_watch.workers.memory import tiny_png
+
+WEIGHTS = WeightsFile("oxford", Path("weights.bin"), "00" * 32)
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    (tmp_path / "trip").mkdir()
+    (tmp_path / "style.png").write_bytes(tiny_png(1))
+    return tmp_path
+
+
+def planner(inbox: Path, weights: WeightsFile = WEIGHTS) -> Planner:
+    return Planner(FolderSettings(inbox, Defaults(), StyleLibrary()), weights)
+
+
+def key(inbox: Path, folder: str = ".", weights: WeightsFile = WEIGHTS) -> str:
+    return planner(inbox, weights).plan(PurePosixPath(folder)).settings_key
+
+
+def test_a_plan_knows_its_styles_by_the_hash_of_their_bytes(inbox):
+    (style,) = planner(inbox).plan(PurePosixPath()).styles
+    assert style.sha256 == hashlib.sha256(tiny_png(1)).hexdigest()
+
+
+def test_folders_with_the_same_settings_have_the_same_key(inbox):
+    assert key(inbox) == key(inbox, "trip")
+
+
+@pytest.mark.parametrize("text", ["steps: 5\n", "style_weight: 2e6\n", "content_layers: [conv3_2]\n", "seed: 1\n"])
+def test_any_value_that_changes_the_picture_changes_the_key(inbox, text):
+    before = key(inbox, "trip")
+    (inbox / "trip" / "style.yaml").write_text(text)
+    assert key(inbox, "trip") != before
+    assert key(inbox) == before
+
+
+def test_a_value_written_out_that_is_the_default_changes_nothing(inbox):
+    before = key(inbox, "trip")
+    (inbox / "trip" / "style.yaml").write_text("lr: 0.03\nrecipe: classic\n")
+    assert key(inbox, "trip") == before
+
+
+def test_another_style_or_other_weights_change_the_key_and_another_name_does_not(inbox):
+    before = key(inbox)
+    (inbox / "style.png").rename(inbox / "style-monet.png")
+    assert key(inbox) == before
+    (inbox / "style-monet.png").write_bytes(tiny_png(2))
+    assert key(inbox) != before
+    (inbox / "style-monet.png").write_bytes(tiny_png(1))
+    assert key(inbox, weights=WeightsFile("oxford", Path("weights.bin"), "11" * 32)) != before
+
+
+def test_a_plan_comes_back_from_its_text_as_it_was(inbox):
+    (inbox / "style.png").rename(inbox / os.fsdecode(b"style-caf\xe9.png"))
+    plan = planner(inbox).plan(PurePosixPath("trip"))
+    text = plan.to_json()
+    text.encode("ascii")
+    assert Plan.from_json(text) == plan
+
+
+def test_a_plan_is_made_once_until_it_is_refreshed(inbox):
+    plans = planner(inbox)
+    before = plans.plan(PurePosixPath())
+    (inbox / "style.yaml").write_text("steps: 5\n")
+    assert plans.plan(PurePosixPath()) is before
+    plans.refresh()
+    assert plans.plan(PurePosixPath()).recipe.steps == 5
+
+
+def test_a_refresh_without_a_change_reads_no_style_again(inbox):
+    plans = planner(inbox)
+    before = plans.plan(PurePosixPath())
+    plans.refresh()
+    assert plans.plan(PurePosixPath()) is before
+
+
+def test_a_style_picture_replaced_in_place_is_noticed_by_a_refresh(inbox):
+    plans = planner(inbox)
+    before = plans.plan(PurePosixPath())
+    (inbox / "other").write_bytes(tiny_png(2))
+    (inbox / "other").rename(inbox / "style.png")
+    plans.refresh()
+    assert plans.plan(PurePosixPath()).settings_key != before.settings_key
+
+
+def test_settings_that_cannot_be_used_are_told_each_time(inbox):
+    (inbox / "trip" / "style.yaml").write_text("stepz: 5\n")
+    plans = planner(inbox)
+    for _ in range(2):
+        with pytest.raises(SettingsError, match="stepz"):
+            plans.plan(PurePosixPath("trip"))
+    assert plans.plan(PurePosixPath()).recipe.steps == 400
