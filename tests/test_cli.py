@@ -1,0 +1,140 @@
+"""The command line, in this process: what it prints, and with which code it ends."""
+
+import json
+import time
+from pathlib import PurePosixPath
+
+import pytest
+from typer.testing import CliRunner
+
+from monet_watch import __version__
+from monet_watch.cli import EXIT_INTERRUPTED, EXIT_PROBLEM, EXIT_SETTINGS, app
+from monet_watch.ledger import HEARTBEAT_KEY, LEDGER_NAME, Ledger
+from monet_watch.workers.memory import tiny_png
+
+WIDE = {"COLUMNS": "160", "NO_COLOR": "1"}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A house that never ran, in the working directory."""
+    (tmp_path / "inbox" / "trip" / "day 1").mkdir(parents=True)
+    (tmp_path / "inbox" / "style.png").write_bytes(tiny_png())
+    (tmp_path / "config.yaml").write_text("inbox: inbox\noutbox: outbox\nstate: state\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    return tmp_path
+
+
+def call(*arguments: str):
+    return CliRunner().invoke(app, arguments, env=WIDE)
+
+
+def test_the_version_is_told():
+    answer = call("--version")
+    assert (answer.exit_code, answer.output) == (0, f"monet-watch {__version__}\n")
+
+
+def test_without_a_command_it_shows_its_help():
+    answer = call()
+    assert "monet-watch demo" in answer.output
+    assert "Exit codes" in answer.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [("paintt",), ("run", "--onze"), ("run", "--console", "loud"), ("demo", "--size", "5")]
+)
+def test_wrong_options_end_with_two(arguments):
+    assert call(*arguments).exit_code == EXIT_SETTINGS
+
+
+def test_status_counts_and_says_whether_the_daemon_runs(folder):
+    (folder / "state").mkdir()
+    with Ledger.open(folder / "state" / LEDGER_NAME) as ledger:
+        ledger.wait(PurePosixPath("a.jpg"), size=1, mtime_ns=1, reason="It was seen.")
+        answer = call("status", "--config", "config.yaml", "--json")
+        assert answer.exit_code == 0, answer.output
+        assert json.loads(answer.stdout)["daemon_running"] is False
+        assert json.loads(answer.stdout)["counts"]["waiting"] == 1
+        ledger.note(HEARTBEAT_KEY, str(time.time()))
+        assert json.loads(call("status", "--config", "config.yaml", "--json").stdout)["daemon_running"] is True
+        assert "The daemon is running." in call("status", "--config", "config.yaml").stdout
+        ledger.note(HEARTBEAT_KEY, "0")
+        assert "The daemon is not running." in call("status", "--config", "config.yaml").stdout
+
+
+def test_a_config_may_come_from_the_environment(folder):
+    (folder / "config.yaml").write_text("inbix: inbox\n")
+    answer = CliRunner().invoke(app, ["check"], env={**WIDE, "MONET_WATCH_CONFIG": "config.yaml"})
+    assert answer.exit_code == EXIT_SETTINGS
+    assert "did you mean 'inbox'?" in answer.stderr
+
+
+def test_all_faults_of_a_config_are_told_at_once_with_their_places(folder):
+    (folder / "config.yaml").write_text("inbix: inbox\nsettle_seconds: soon\nafter: burn\n")
+    answer = call("run", "--config", "config.yaml", "--once")
+    assert answer.exit_code == EXIT_SETTINGS
+    for line, word in ((1, "inbix"), (2, "settle_seconds"), (3, "after")):
+        assert any(each.startswith(f"config.yaml:{line}:") and word in each for each in answer.stderr.splitlines())
+
+
+def test_check_takes_a_folder_as_a_path_or_as_the_inbox_has_it(folder):
+    for name in ("trip/day 1", "inbox/trip/day 1", str(folder / "inbox" / "trip" / "day 1")):
+        answer = call("check", "--config", "config.yaml", name)
+        assert answer.exit_code == 0, answer.output
+        assert "Settings of trip/day 1" in answer.stdout
+
+
+@pytest.mark.parametrize("name", ["trap", "..", "/etc"])
+def test_check_refuses_what_is_no_folder_of_the_inbox(folder, name):
+    answer = call("check", "--config", "config.yaml", name)
+    assert answer.exit_code == EXIT_SETTINGS
+    assert "is no folder of the inbox" in answer.stderr
+
+
+def test_check_shows_every_setting_and_the_style(folder):
+    rows = {
+        line.split()[0]: line for line in call("check", "--config", "config.yaml").stdout.splitlines() if line.strip()
+    }
+    assert {"image_size", "steps", "style", "style_layers", "lr", "save_every", "seed"} <= rows.keys()
+    assert "style.png" in rows["style"]
+    assert "conv1_1, conv2_1, conv3_1, conv4_1, conv5_1" in rows["style_layers"]
+    assert "recipe classic" in rows["lr"]
+
+
+def test_names_of_files_cannot_steer_the_terminal(folder):
+    evil = folder / "inbox" / "\x1b[2Jred"
+    evil.mkdir()
+    (evil / "style.yaml").write_text("stepz: 1\n")
+    answer = call("check", "--config", "config.yaml")
+    assert answer.exit_code == EXIT_SETTINGS
+    assert "\x1b" not in answer.stderr
+    assert "\\x1b[2Jred/style.yaml:1:1" in answer.stderr
+
+
+def test_ctrl_c_ends_with_the_code_that_shells_know(folder, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("monet_watch.config.load_config", interrupted)
+    assert call("check").exit_code == EXIT_INTERRUPTED
+
+
+@pytest.mark.parametrize("option", ["--photo", "--style"])
+def test_the_demonstration_wants_pictures_that_are_there(folder, option):
+    answer = call("demo", option, "missing.jpg")
+    assert answer.exit_code == EXIT_SETTINGS
+    assert "missing.jpg is no file" in answer.stderr
+    assert not (folder / "monet-demo").exists()
+
+
+def test_paint_wants_a_photo_that_is_there(folder):
+    answer = call("paint", "missing.jpg", "--style", "inbox/style.png")
+    assert answer.exit_code == EXIT_PROBLEM
+    assert "missing.jpg is no file" in answer.stderr
+
+
+def test_weights_says_where_they_lie(folder):
+    answer = call("weights", "--config", "config.yaml")
+    assert answer.exit_code == 0, answer.output
+    assert str(folder / "state" / "weights") in answer.stdout.replace("\n", "")
