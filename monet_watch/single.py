@@ -153,7 +153,7 @@ class _Sitting:
             case WorkerDied(reason):
                 raise WorkerError(f"The worker stopped: {reason}", "Check the device, the weights and the memory.")
             case JobFailed():
-                raise _as_error(event)
+                raise _as_error(event, self._order.photo)
             case JobFinished():
                 self._deliver(event)
                 return True
@@ -207,6 +207,6 @@ def _overview(job: Job) -> Overview:
     return Overview(counts, **{"running" if job.state is JobState.RUNNING else "done": (job,)})
 
 
-def _as_error(failed: JobFailed) -> MonetWatchError:
+def _as_error(failed: JobFailed, photo: Path) -> MonetWatchError:
     kind = getattr(errors, failed.kind, PaintingError)
-    return kind(failed.message, failed.remedy)
+    return kind(f"{photo}: {failed.message}", failed.remedy)

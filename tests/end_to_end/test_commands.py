@@ -3,6 +3,8 @@
 import functools
 import http.server
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -134,6 +136,37 @@ def test_paint_says_what_is_wrong_and_leaves_nothing_behind(tmp_path, arguments,
     assert answer.returncode == code
     assert words in answer.stderr
     assert "Traceback" not in answer.stderr
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_paint_says_why_a_photo_cannot_be_painted_and_leaves_nothing_behind(tmp_path):
+    (tmp_path / "letter.jpg").write_bytes(b"Dear Claude")
+    answer = program("paint", "letter.jpg", "-o", "out", "--style", str(Photos.cat), *QUICK, cwd=tmp_path)
+    assert answer.returncode == 1
+    assert "letter.jpg" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["letter.jpg"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_paint_that_is_interrupted_ends_soon_and_leaves_nothing_behind(tmp_path, number):
+    settings = ("--set", "image_size=64", "--set", "steps=5000", "--set", "save_every=1")
+    command = [PROGRAM, "paint", Photos.rocket, "-o", "out", "--style", str(Photos.cat), *settings]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_until((tmp_path / "out" / "rocket" / "progress_0002.png").exists, "a stage")
+        os.killpg(process.pid, number) if number is signal.SIGINT else process.send_signal(number)
+        assert process.wait(30) == 130
+    finally:
+        process.kill()
+        process.wait()
     assert not list(tmp_path.rglob("*.*"))
 
 
