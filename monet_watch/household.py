@@ -4,7 +4,7 @@ The one place that knows how the parts fit together; they know each other by wha
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,12 +19,12 @@ from monet_watch.console import ConsoleView
 from monet_watch.daemon import Daemon, DaemonParts, Mailbox, Outcome
 from monet_watch.delivery import read_record
 from monet_watch.dispatch import Dispatch, DispatchParts, WorkerFactory
-from monet_watch.errors import OutboxError
+from monet_watch.errors import OutboxError, SettingsError
 from monet_watch.inbox.ignore import IgnoreList, Sieve
 from monet_watch.inbox.settle import Settling
 from monet_watch.inbox.survey import Surveyor
 from monet_watch.inbox.watch import Mode, WatchdogWatch
-from monet_watch.ledger import LEDGER_NAME, Ledger
+from monet_watch.ledger import LEDGER_NAME, Job, Ledger
 from monet_watch.notices import Level, Listener, Notice
 from monet_watch.outbox.files import Outbox, remove_temporaries
 from monet_watch.outbox.record import PaintingRecord
@@ -77,40 +77,51 @@ def folder_settings(config: Config) -> FolderSettings:
 def run_daemon(house: House) -> Outcome:
     """Run the daemon in this process until it ends. Signals ask it to stop.
 
-    Raises AlreadyRunningError, LedgerError, OutboxError, WeightsError and WorkerError.
+    Raises AlreadyRunningError, LedgerError, OutboxError, SettingsError, WeightsError and WorkerError.
     """
     config = house.config
     state = state_folder(config, house.environ)
-    state.mkdir(parents=True, exist_ok=True)
+    _make_folder(state, "state")
+    _make_folder(config.outbox, "outbox")
     with ExitStack() as stack:
         stack.enter_context(single_instance(state))
         stack.enter_context(stop_signals(house.mailbox.post))
         ledger = stack.enter_context(Ledger.open(state / LEDGER_NAME))
-        outbox = Outbox(config.outbox)
-        _tidy(house, ledger, outbox, Checkpoints(state / "checkpoints"))
+        rooms = _Rooms(house, ledger, Outbox(config.outbox), state, find_weights(config, house.environ))
         stack.enter_context(house.console)
-        return _assemble(house, stack, ledger, outbox, state).run()
+        _tidy(rooms)
+        surveyor = stack.enter_context(rooms.surveyor())
+        return rooms.daemon(surveyor).run()
 
 
-def _tidy(house: House, ledger: Ledger, outbox: Outbox, checkpoints: Checkpoints) -> None:
+def _make_folder(folder: Path, key: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fault = f"{key}: the folder {folder} cannot be made: {error.strerror or error}; make it, or name another one"
+        raise SettingsError(fault, faults=(fault,)) from error
+
+
+def _tidy(rooms: "_Rooms") -> None:
     """Put in order what the last run left, however it ended."""
-    outbox.root.mkdir(parents=True, exist_ok=True)
-    remove_temporaries(outbox.root)
+    ledger = rooms.ledger
+    remove_temporaries(rooms.outbox.root)
     ledger.recover()
     if ledger.is_empty():
-        _read_back(house, ledger, outbox)
-    checkpoints.keep_only({job.identity for job in ledger.overview(recent=1_000_000).queued if job.identity})
+        _read_back(rooms)
+    queued = ledger.overview(recent=1_000_000).queued
+    rooms.checkpoints.keep_only({job.identity for job in queued if job.identity})
 
 
-def _read_back(house: House, ledger: Ledger, outbox: Outbox) -> None:
+def _read_back(rooms: "_Rooms") -> None:
     """Fill an empty ledger from the paintings' records: losing the state folder costs time, not paintings."""
-    with ledger.batch():
-        for path in outbox.records():
-            folder = PurePosixPath(path.parent.relative_to(outbox.root))
+    with rooms.ledger.batch():
+        for path in rooms.outbox.records():
+            folder = PurePosixPath(path.parent.relative_to(rooms.outbox.root))
             try:
-                _remember(ledger, folder, read_record(outbox, folder))
+                _remember(rooms.ledger, folder, read_record(rooms.outbox, folder))
             except (OutboxError, ValueError) as error:  # the latter of values that no record of ours has
-                house.tell(Notice("problem", f"{path} was left out: {error}", level=Level.WARNING))
+                rooms.house.tell(Notice("problem", f"{path} was left out: {error}", level=Level.WARNING))
 
 
 def _remember(ledger: Ledger, folder: PurePosixPath, record: PaintingRecord) -> None:
@@ -134,62 +145,88 @@ def _remember(ledger: Ledger, folder: PurePosixPath, record: PaintingRecord) -> 
     )
 
 
-def _assemble(house: House, stack: ExitStack, ledger: Ledger, outbox: Outbox, state: Path) -> Daemon:
-    config, post = house.config, house.mailbox.post
-    limit_bytes = int(config.limit_megabytes * _MEGA)
-    sieve = Sieve(IgnoreList(config.ignore), lambda name: is_settings_file(name) or is_style_picture(name))
-    surveyor = stack.enter_context(Surveyor(config.inbox, sieve, post, limit_bytes))
-    weights_file = find_weights(config, house.environ)
-    # Arrivals hand jobs to dispatch, and dispatch hands doubtful ones back: the one circle in the house.
-    arrivals = Arrivals(
-        ArrivalsParts(
-            inbox=config.inbox,
-            sieve=sieve,
-            settling=Settling(config.settle_seconds),
-            planner=Planner(folder_settings(config), weights_file),
-            surveyor=surveyor,
-            ledger=ledger,
-            outbox=outbox,
-            tell=house.tell,
-            now=time.monotonic,
-        ),
-        lambda job: dispatch.admit(job),
-    )
-    dispatch = Dispatch(
-        DispatchParts(
-            inbox=config.inbox,
-            ledger=ledger,
-            outbox=outbox,
-            arrivals=arrivals,
-            checkpoints=Checkpoints(state / "checkpoints"),
-            aftercare=Aftercare(config.inbox, config.after, config.archive, limit_bytes),
-            make_worker=_worker_factory(weights_file, config.threads),
-            post=post,
-            tell=house.tell,
-            clock=time.monotonic,
-            now=time.time,
-            limit_bytes=limit_bytes,
-            limit_pixels=int(config.limit_megapixels * _MEGA),
-        ),
-        config.devices,
-    )
-    return Daemon(
-        DaemonParts(
-            mailbox=house.mailbox,
-            ledger=ledger,
+@dataclass(frozen=True, slots=True)
+class _Rooms:
+    """What most parts share, and how each part is made of it."""
+
+    house: House
+    ledger: Ledger
+    outbox: Outbox
+    state: Path
+    weights: WeightsFile
+
+    @property
+    def config(self) -> Config:
+        return self.house.config
+
+    @property
+    def limit_bytes(self) -> int:
+        return int(self.config.limit_megabytes * _MEGA)
+
+    @property
+    def sieve(self) -> Sieve:
+        return Sieve(IgnoreList(self.config.ignore), lambda name: is_settings_file(name) or is_style_picture(name))
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.state / "checkpoints")
+
+    def surveyor(self) -> Surveyor:
+        return Surveyor(self.config.inbox, self.sieve, self.house.mailbox.post, self.limit_bytes)
+
+    def daemon(self, surveyor: Surveyor) -> Daemon:
+        # Arrivals hand jobs to dispatch, and dispatch hands doubtful ones back: the one circle in the house.
+        arrivals = self._arrivals(surveyor, lambda job: dispatch.admit(job))
+        dispatch = self._dispatch(arrivals)
+        config, post = self.config, self.house.mailbox.post
+        parts = DaemonParts(
+            mailbox=self.house.mailbox,
+            ledger=self.ledger,
             arrivals=arrivals,
             dispatch=dispatch,
             make_watch=lambda: WatchdogWatch(config.inbox, post, Mode(config.watch), config.polling_seconds),
-            notifier=Notifier.from_environment(house.environ),
-            view=house.console,
-            tell=house.tell,
+            notifier=Notifier.from_environment(self.house.environ),
+            view=self.house.console,
+            tell=self.house.tell,
             clock=time.monotonic,
             now=time.time,
             rescan_seconds=config.rescan_seconds,
             inbox=config.inbox,
-        ),
-        house.once,
-    )
+        )
+        return Daemon(parts, self.house.once)
+
+    def _arrivals(self, surveyor: Surveyor, admit: Callable[[Job], None]) -> Arrivals:
+        parts = ArrivalsParts(
+            inbox=self.config.inbox,
+            sieve=self.sieve,
+            settling=Settling(self.config.settle_seconds),
+            planner=Planner(folder_settings(self.config), self.weights),
+            surveyor=surveyor,
+            ledger=self.ledger,
+            outbox=self.outbox,
+            tell=self.house.tell,
+            now=time.monotonic,
+        )
+        return Arrivals(parts, admit)
+
+    def _dispatch(self, arrivals: Arrivals) -> Dispatch:
+        config = self.config
+        parts = DispatchParts(
+            inbox=config.inbox,
+            ledger=self.ledger,
+            outbox=self.outbox,
+            arrivals=arrivals,
+            checkpoints=self.checkpoints,
+            aftercare=Aftercare(config.inbox, config.after, config.archive, self.limit_bytes),
+            make_worker=_worker_factory(self.weights, config.threads),
+            post=self.house.mailbox.post,
+            tell=self.house.tell,
+            clock=time.monotonic,
+            now=time.time,
+            limit_bytes=self.limit_bytes,
+            limit_pixels=int(config.limit_megapixels * _MEGA),
+        )
+        return Dispatch(parts, config.devices)
 
 
 def _worker_factory(weights_file: WeightsFile, threads: int | None) -> WorkerFactory:
