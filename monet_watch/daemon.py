@@ -157,8 +157,12 @@ class Daemon:
 
     def _outcome(self) -> Outcome:
         counts = self._parts.ledger.overview(recent=0).counts
-        troubled = counts[JobState.PROBLEM] or counts[JobState.WAITING] or self._inbox_away
-        return Outcome.PROBLEMS if self._once and troubled and self._stop_at is None else Outcome.FINE
+        unpainted = counts[JobState.PROBLEM] + counts[JobState.WAITING]
+        if not self._once or self._stop_at is not None or not (unpainted or self._inbox_away):
+            return Outcome.FINE
+        text = f"Photos that could not be painted: {unpainted}. The outbox, and `monet-watch status`, say why."
+        self._tell("problem", text, level=Level.ERROR)
+        return Outcome.PROBLEMS
 
     # Messages.
 
