@@ -1,5 +1,6 @@
 """The command line: parse, call, print. Everything else is imported when a command needs it, so that help is quick."""
 
+import codecs
 import functools
 import json
 import os
@@ -44,6 +45,11 @@ _EPILOG = (
     "2 wrong settings or options; 130 interrupted."
 )
 
+_NOT_UTF8 = (
+    "Names of files are written in {} here, which cannot hold every photo's name. "
+    "Set LC_ALL=C.UTF-8 (or another locale with UTF-8), or PYTHONUTF8=1, and run it again."
+)
+
 app = typer.Typer(help=_HELP, epilog=_EPILOG, no_args_is_help=True, pretty_exceptions_enable=False)
 weights_app = typer.Typer(invoke_without_command=True)
 app.add_typer(weights_app, name="weights")
@@ -64,7 +70,17 @@ ConsoleOption = Annotated[
 
 def main() -> None:
     """Run the program with the process's arguments and end the process."""
+    _open_closed_streams()
+    if codecs.lookup(sys.getfilesystemencoding()).name != "utf-8":
+        sys.exit(_NOT_UTF8.format(sys.getfilesystemencoding()))
     app()
+
+
+def _open_closed_streams() -> None:
+    """Whoever starts a program may close its standard streams; the next files opened must not take their places."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 (open to the end)
 
 
 def _told(command: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -78,10 +94,20 @@ def _told(command: Callable[_P, _R]) -> Callable[_P, _R]:
             _end(EXIT_SETTINGS, *error.faults, error.remedy)
         except MonetWatchError as error:
             _end(EXIT_PROBLEM, str(error))
+        except BrokenPipeError:
+            raise  # whoever read has read enough; typer ends quietly
+        except OSError as error:
+            _end(EXIT_PROBLEM, _in_words(error))
         except KeyboardInterrupt:
             _end(EXIT_INTERRUPTED, "Interrupted.")
 
     return told
+
+
+def _in_words(error: OSError) -> str:
+    """What the system refused and where; what to do about it is mostly a matter of room or of permissions."""
+    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return f"{place}{error.strerror or error}. Check the free space and the permissions, then run it again."
 
 
 def _end(code: int, *lines: str) -> NoReturn:
@@ -152,9 +178,17 @@ def run(
 
     settings = _load(config, inbox, outbox)
     if config is None:
-        settings.inbox.mkdir(parents=True, exist_ok=True)  # a config may name a share that is not mounted yet
+        _make_inbox(settings.inbox)  # a config may name a share that is not mounted yet
     house = House(settings, os.environ, _open_console(settings, console), Mailbox(), once)
     raise typer.Exit(int(run_daemon(house)))
+
+
+def _make_inbox(inbox: Path) -> None:
+    try:
+        inbox.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        words = f"the folder {inbox} cannot be made: {error.strerror or error}; make it, or name another one"
+        raise SettingsError(f"inbox: {words}") from error
 
 
 @app.command()

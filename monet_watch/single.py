@@ -78,6 +78,7 @@ def paint_photo(order: Order, console: ConsoleView) -> Path:
     )  # fmt: skip
     folder = outbox.choose_folder(job.path, name, lambda folder: False)
     with _cleaned_up_unless_finished(outbox.root / folder), console:
+        outbox.make_folder(folder)  # one that cannot be made is told before the painting, not after it
         sitting = _Sitting(order, outbox, folder, plan, photo, console, job)
         sitting.run(PictureFile(order.photo.name, data))
     return outbox.root / folder

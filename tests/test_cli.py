@@ -1,8 +1,11 @@
 """The command line, in this process: what it prints, and with which code it ends."""
 
 import json
+import os
+import subprocess
+import sys
 import time
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 from typer.testing import CliRunner
@@ -12,6 +15,7 @@ from monet_watch.cli import EXIT_INTERRUPTED, EXIT_PROBLEM, EXIT_SETTINGS, app
 from monet_watch.ledger import HEARTBEAT_KEY, LEDGER_NAME, Ledger
 from monet_watch.workers.memory import tiny_png
 
+FULL = Path("/dev/full")
 WIDE = {"COLUMNS": "160", "NO_COLOR": "1"}
 
 
@@ -138,3 +142,43 @@ def test_weights_says_where_they_lie(folder):
     answer = call("weights", "--config", "config.yaml")
     assert answer.exit_code == 0, answer.output
     assert str(folder / "state" / "weights") in answer.stdout.replace("\n", "")
+
+
+def test_an_inbox_that_cannot_be_made_is_told_without_a_traceback(folder):
+    (folder / "file").write_text("no folder")
+    answer = call("run", "--inbox", "file/in", "--outbox", "out", "--once")
+    assert answer.exit_code == EXIT_SETTINGS
+    assert "inbox: the folder" in answer.stderr
+    assert "name another one" in answer.stderr
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")
+def test_what_the_system_refuses_is_told_without_a_traceback(folder):
+    with FULL.open("w") as full:
+        status = subprocess.run([sys.executable, "-m", "monet_watch", "check"], stdout=full, stderr=subprocess.PIPE)
+    assert status.returncode == EXIT_PROBLEM
+    assert b"No space left" in status.stderr
+    assert b"Traceback" not in status.stderr
+
+
+def test_closed_standard_streams_are_no_obstacle(folder):
+    command = f"exec {sys.executable} -m monet_watch run --config config.yaml --once <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command]).returncode == 0
+
+
+def test_a_locale_that_cannot_hold_every_name_is_refused(folder):
+    environ = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    answer = subprocess.run(
+        [sys.executable, "-m", "monet_watch", "status"], env=environ, capture_output=True, text=True
+    )
+    assert answer.returncode == EXIT_PROBLEM
+    assert "PYTHONUTF8=1" in answer.stderr
+
+
+def test_a_place_that_cannot_be_made_is_told_before_the_painting(folder):
+    (folder / "file").write_text("no folder")
+    (folder / "cat.png").write_bytes(tiny_png())
+    answer = call("paint", "cat.png", "--out", "file/painted", "--set", "steps=1")
+    assert answer.exit_code == EXIT_PROBLEM
+    assert "cannot be made" in answer.stderr
+    assert "being painted" not in answer.output
