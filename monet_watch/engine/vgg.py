@@ -72,7 +72,7 @@ def pick_device(wish: str = "auto") -> torch.device:
         return torch.device(_best_device())
     try:
         return torch.empty(0, device=wish).device
-    except (RuntimeError, AssertionError) as error:  # torch has no class of its own for either
+    except (RuntimeError, AssertionError, ImportError) as error:  # torch has no class of its own for any of these
         reason = str(error).partition(". ")[0].partition("\n")[0]
         message = f"There is no device {wish!r} here ({reason})."
         raise SettingsError(message, "Use auto, cpu, cuda:0, or mps, whichever the machine has.") from error

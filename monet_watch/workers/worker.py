@@ -32,7 +32,7 @@ from monet_watch.engine.events import Checkpoint, Event, Finished, Losses, Snaps
 from monet_watch.engine.paint import paint
 from monet_watch.engine.photo import Photo, decode, fitted_size, resize
 from monet_watch.engine.vgg import VGG19, load_vgg19
-from monet_watch.errors import MonetWatchError, PhotoError
+from monet_watch.errors import MonetWatchError, PhotoError, WorkerError
 from monet_watch.outbox.picture import encode_png
 from monet_watch.outbox.plot import plot_losses
 from monet_watch.recipes import Recipe
@@ -61,23 +61,42 @@ _MEASURED_STEPS = 5
 
 
 def painting_events(job: PaintJob, network: VGG19, stop: Callable[[], bool]) -> Iterator[WorkerEvent]:
-    """Paint ``job`` and yield what happens; every error becomes a `JobFailed`.
+    """Paint ``job`` and yield what happens; every error but one becomes a `JobFailed`.
 
     ``stop`` is asked after every step; once it says True, a `JobCheckpoint` and `JobStopped` end the stream.
+
+    Raises WorkerError where the device fails: it is of no more use to this process, whatever the job.
     """
     try:
         yield from _Painting(job).events(network, stop)
     except MonetWatchError as error:
         yield JobFailed(job.job_id, type(error).__name__, error.message, error.remedy)
     except Exception as error:  # the boundary: whatever a job does, the worker goes on to the next
-        yield _out_of_memory(job, error) if _is_out_of_memory(error) else _unexpected(job, error)
+        if _is_out_of_memory(error):
+            yield _out_of_memory(job, error)
+        elif _is_lost_device(error):
+            raise WorkerError(f"the device {network.device} failed: {_first_line(error)}") from error
+        else:
+            yield _unexpected(job, error)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
     # On the CPU and on MPS torch raises plain RuntimeErrors, known by their words only.
     text = str(error)
     words = "can't allocate memory" in text or "out of memory" in text
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and words)
+    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or (isinstance(error, RuntimeError) and words)
+
+
+def _is_lost_device(error: Exception) -> bool:
+    """After an error of CUDA's own every later call in the process fails as well, so that no next job could be painted.
+
+    Torch has a class for some of them only, and only in later versions.
+    """
+    return isinstance(error, RuntimeError) and str(error).startswith(("CUDA error", "cuDNN error"))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
 
 
 def _out_of_memory(job: PaintJob, error: Exception) -> JobFailed:
@@ -219,11 +238,10 @@ def serve(connection: Connection, weights: WeightsFile, device: str, threads: in
         # When the daemon is gone there is nobody to tell; whoever starts next goes on from the last checkpoint.
         try:
             network = load_vgg19(weights.path, weights.sha256, device)
+            connection.send(describe(network))
+            _Server(connection, network).run()
         except (MonetWatchError, RuntimeError) as error:  # a device that fails makes torch raise the latter
             connection.send(WorkerDied(str(error)))
-            return
-        connection.send(describe(network))
-        _Server(connection, network).run()
 
 
 def _set_up_process() -> None:

@@ -87,7 +87,7 @@ def test_a_device_that_is_named_is_taken_whatever_else_there_is(monkeypatch):
     assert pick_device("cpu") == torch.device("cpu")
 
 
-@pytest.mark.parametrize("wish", ["toaster", "cuda:99", "mps:7", "cpu:x", ""])
+@pytest.mark.parametrize("wish", ["toaster", "cuda:99", "mps:7", "hpu", "cpu:x", ""])
 def test_a_device_that_is_not_there_is_told_by_name(wish):
     with pytest.raises(SettingsError, match=f"no device '{wish}'"):
         pick_device(wish)

@@ -2,6 +2,8 @@
 
 import io
 import itertools
+import multiprocessing
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from PIL import Image
 from monet_watch.engine.events import Finished
 from monet_watch.engine.paint import paint
 from monet_watch.engine.vgg import VGG19
-from monet_watch.errors import SettingsError, WeightsError
+from monet_watch.errors import SettingsError, WeightsError, WorkerError
 from monet_watch.recipes import Recipe
 from monet_watch.workers.base import (
     JobCheckpoint,
@@ -166,8 +168,9 @@ def test_a_lack_of_memory_is_told_with_what_to_do(make_job, tiny_convolutions):
     ("error", "kind"),
     [
         (MemoryError(), "OutOfMemory"),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "OutOfMemory"),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "OutOfMemory"),
         (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)."), "OutOfMemory"),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later."), "OutOfMemory"),
         (RuntimeError("an index is out of range"), "RuntimeError"),
         (ZeroDivisionError("division by zero"), "ZeroDivisionError"),
     ],
@@ -180,6 +183,46 @@ def test_whatever_happens_in_a_job_becomes_its_failure(make_job, tiny_convolutio
     events = run(make_job(), Failing(tiny_convolutions))
     assert isinstance(events[0], JobStarted)
     assert isinstance(events[-1], JobFailed) and events[-1].kind == kind
+
+
+def failing_network(convolutions, words):
+    class Failing(VGG19):
+        def forward(self, image, layers):
+            raise RuntimeError(words)
+
+    return Failing(convolutions)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be reported later.",
+        "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(...)`",
+        "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+    ],
+)
+def test_a_device_that_fails_is_no_fault_of_the_job_s(make_job, tiny_convolutions, words):
+    with pytest.raises(WorkerError, match=f"the device cpu failed: {re.escape(words.splitlines()[0])}$"):
+        run(make_job(), failing_network(tiny_convolutions, words))
+
+
+def test_a_worker_whose_device_fails_dies_and_says_why(monkeypatch, make_job, tiny_convolutions, tiny_weights):
+    """What sets up a process of its own is left out: this one has others' tests to run."""
+    from monet_watch.workers import worker
+
+    monkeypatch.setattr(worker, "_set_up_process", lambda: None)
+    monkeypatch.setattr(worker, "_set_up_torch", lambda threads: None)
+    broken = failing_network(tiny_convolutions, "CUDA error: unspecified launch failure")
+    monkeypatch.setattr(worker, "load_vgg19", lambda *_: broken)
+    ours, theirs = multiprocessing.Pipe()
+    with ours, theirs:
+        ours.send(make_job())
+        worker.serve(theirs, tiny_weights, "cuda:0", None)
+        events = [ours.recv() for _ in range(3)]
+        assert not ours.poll()
+
+    assert [type(event).__name__ for event in events] == ["WorkerReady", "JobStarted", "WorkerDied"]
+    assert events[-1].reason == "the device cpu failed: CUDA error: unspecified launch failure"
 
 
 def test_a_step_s_seconds_leave_out_what_the_listener_does(make_job, tiny_network, monkeypatch):
