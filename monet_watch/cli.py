@@ -60,11 +60,11 @@ _R = TypeVar("_R")
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="The daemon's config file.", envvar="MONET_WATCH_CONFIG")
 ]
-InboxOption = Annotated[Path | None, typer.Option(help="Where photos are dropped. [default: ./inbox]")]
-OutboxOption = Annotated[Path | None, typer.Option(help="Where paintings appear. [default: ./outbox]")]
+InboxOption = Annotated[Path | None, typer.Option(help="Where photos are dropped.", show_default="./inbox")]
+OutboxOption = Annotated[Path | None, typer.Option(help="Where paintings appear.", show_default="./outbox")]
 ConsoleOption = Annotated[
     Literal["auto", "live", "plain", "json"] | None,
-    typer.Option("--console", help="How to tell what happens. [default: live in a terminal, else plain lines]"),
+    typer.Option("--console", help="How to tell what happens.", show_default="live in a terminal, else plain lines"),
 ]
 
 
@@ -166,8 +166,9 @@ def run(
 ) -> None:
     """Watch the inbox and paint what is dropped into it, until Ctrl-C or SIGTERM.
 
-    Without a config it watches ./inbox and paints into ./outbox. The first Ctrl-C stops after a checkpoint, and the
-    next run goes on from there; a second one stops at once.
+    Without a config it watches ./inbox and paints into ./outbox.
+
+    The first Ctrl-C stops after a checkpoint, and the next run goes on from there; a second one stops at once.
 
     With --once the exit code is 1 if a photo has a problem.
 
@@ -272,7 +273,7 @@ def _print_overview(overview: "Overview", settings: "Config", running: bool) -> 
 @_told
 def check(
     folder: Annotated[
-        Path | None, typer.Argument(help="A folder of the inbox. [default: the inbox itself]", show_default=False)
+        Path | None, typer.Argument(help="A folder of the inbox.", show_default="the inbox itself")
     ] = None,
     config: ConfigOption = None,
     inbox: InboxOption = None,
@@ -406,12 +407,14 @@ def fetch(
 @_told
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the demonstration takes place.")] = Path("monet-demo"),
-    photo: Annotated[Path | None, typer.Option(help="A photo of yours. [default: a bundled one]")] = None,
-    style: Annotated[Path | None, typer.Option(help="A style picture. [default: the bundled water garden]")] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps to take. [default: what fits into a few minutes]")
+    photo: Annotated[Path | None, typer.Option(help="A photo of yours.", show_default="a bundled one")] = None,
+    style: Annotated[
+        Path | None, typer.Option(help="A style picture.", show_default="the bundled water garden")
     ] = None,
-    size: Annotated[int | None, typer.Option(min=32, help="Short side in pixels. [default: likewise]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps to take.", show_default="what fits into a few minutes")
+    ] = None,
+    size: Annotated[int | None, typer.Option(min=32, help="Short side in pixels.", show_default="likewise")] = None,
     console: ConsoleOption = None,
 ) -> None:
     """Paint a first picture: the real daemon on a folder of its own, a real photo, a few minutes.

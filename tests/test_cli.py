@@ -182,3 +182,11 @@ def test_a_place_that_cannot_be_made_is_told_before_the_painting(folder):
     assert answer.exit_code == EXIT_PROBLEM
     assert "cannot be made" in answer.stderr
     assert "being painted" not in answer.output
+
+
+@pytest.mark.parametrize(
+    ("command", "default"),
+    [("run", "./inbox"), ("status", "./outbox"), ("check", "the inbox itself"), ("demo", "a bundled one")],
+)
+def test_help_tells_what_holds_where_an_option_is_not_given(command, default):
+    assert f"[default: ({default})]" in call(command, "--help").output
