@@ -61,6 +61,13 @@ def test_help_teaches_by_example_and_tells_the_exit_codes():
         assert "Example: monet-watch" in program(command, "--help", COLUMNS="120").stdout
 
 
+def test_it_can_be_run_as_a_module():
+    answer = subprocess.run(
+        [sys.executable, "-m", "monet_watch", "--version"], capture_output=True, text=True, env=environment()
+    )
+    assert (answer.returncode, answer.stdout.split()[0]) == (0, "monet-watch")
+
+
 def test_status_of_a_house_that_never_ran_says_so(home):
     answer = program("status", "--config", home.config)
     assert answer.returncode == 1
