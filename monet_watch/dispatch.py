@@ -362,7 +362,7 @@ class Dispatch:
             self._parts.ledger.requeue(job.id, outcome="not delivered", detail=str(error), counts=False)
             self._pause(job, error)
             return
-        done = self._parts.ledger.finish(job.id, loss=event.curve[-1].total)
+        done = self._parts.ledger.finish(job.id, loss=event.delivered.total)
         self._parts.checkpoints.discard(job.identity or "")
         text = f"It is painted, in {event.seconds:.0f} s: {_folder(job)} (loss {event.delivered.total:.4g})."
         self._tell("done", text, job.path, details={"folder": str(_folder(job)), "seconds": event.seconds})

@@ -138,7 +138,7 @@ def _remember(ledger: Ledger, folder: PurePosixPath, record: PaintingRecord) -> 
         settings=plan.to_json(),
         steps=record.recipe.steps,
         folder=folder,
-        loss=record.losses.total,
+        loss=record.delivered.total,
         width=record.width,
         height=record.height,
         finished_at=datetime.fromisoformat(record.times.finished).timestamp(),

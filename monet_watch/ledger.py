@@ -454,7 +454,7 @@ class Ledger:
             self._update(job.id, width=width, height=height)
 
     def finish(self, job_id: int, *, loss: float | None = None) -> Job:
-        """Its painting is in the outbox: running → done. ``loss`` is the last step's, if that was not told."""
+        """Its painting is in the outbox: running → done. ``loss`` is the painting's; without it, the last step's."""
         with self._database.transaction():
             job = self._expect(job_id, "done", JobState.RUNNING)
             self._end_attempt(job, "done")

@@ -194,7 +194,7 @@ class _Sitting:
         )
         deliver(self._outbox, self._folder, commission, finished, self._machine, time.time)
         self._job = replace(
-            job, state=JobState.DONE, folder=self._folder, finished_at=time.time(), loss=finished.curve[-1].total
+            job, state=JobState.DONE, folder=self._folder, finished_at=time.time(), loss=finished.delivered.total
         )
         self._console.update(_overview(self._job))
         self._tell("done", f"It is painted, in {finished.seconds:.0f} s (loss {finished.delivered.total:.4g}).")
