@@ -440,6 +440,8 @@ def demo(
         _end(EXIT_INTERRUPTED, "It was stopped before it was painted; the same command goes on with it.")
     if painting is None:
         _end(EXIT_PROBLEM, f"It could not be painted; {settings.outbox} says why.")
+    if not painting.is_dir():
+        _end(EXIT_PROBLEM, f"It was painted before, and {painting} was removed since; choose another --folder.")
     typer.echo(f"The painting is in {painting}")
 
 
