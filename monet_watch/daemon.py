@@ -153,11 +153,13 @@ class Daemon:
 
     def _is_quiet(self) -> bool:
         counts = self._parts.ledger.overview(recent=0).counts
-        return not (self._parts.arrivals.busy or counts[JobState.QUEUED] or counts[JobState.RUNNING])
+        if self._parts.arrivals.busy or counts[JobState.RUNNING]:
+            return False
+        return not counts[JobState.QUEUED] or self._parts.dispatch.paused  # nobody is there to clear a full disk
 
     def _outcome(self) -> Outcome:
         counts = self._parts.ledger.overview(recent=0).counts
-        unpainted = counts[JobState.PROBLEM] + counts[JobState.WAITING]
+        unpainted = counts[JobState.PROBLEM] + counts[JobState.WAITING] + counts[JobState.QUEUED]
         if not self._once or self._stop_at is not None or not (unpainted or self._inbox_away):
             return Outcome.FINE
         text = f"Photos that could not be painted: {unpainted}. The outbox, and `monet-watch status`, say why."

@@ -118,10 +118,15 @@ class Dispatch:
         """Whether a worker holds a job."""
         return any(place.job is not None for place in self._places)
 
+    @property
+    def paused(self) -> bool:
+        """Whether no job is begun for a while, because a result could not be written or the inbox was away."""
+        return self._parts.clock() < self._not_before
+
     def next_due(self) -> float | None:
         """When `tend` has something to do, on the monotonic clock."""
         times = [place.restart_at for place in self._places if place.restart_at is not None]
-        if self._not_before > self._parts.clock():
+        if self.paused:
             times.append(self._not_before)
         return min(times, default=None)
 
@@ -130,7 +135,7 @@ class Dispatch:
         for place in self._places:
             if place.restart_at is not None and place.restart_at <= self._parts.clock():
                 self._hire(place)
-        if not self._draining and self._not_before <= self._parts.clock():
+        if not self._draining and not self.paused:
             self._feed()
 
     def drain(self) -> None:

@@ -170,3 +170,15 @@ def test_once_ends_when_all_is_painted_or_cannot_be(tmp_path, photos, outcome):
         assert house.daemon.run() is outcome
         assert house.ledger.noted(HEARTBEAT_KEY) == "0"
     assert bool(house.records()) == bool(photos)
+
+
+def test_once_ends_with_a_problem_when_no_painting_can_be_written(tmp_path):
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "a.jpg").write_bytes(b"a")
+    with Rehearsal(tmp_path, once=True) as house:
+        house.outbox.rmdir()
+        house.outbox.write_bytes(b"no folder")
+        house.rest()
+        assert house.daemon.finished()
+        assert house.states("a.jpg") == ["queued"]
+        assert house.daemon._outcome() is Outcome.PROBLEMS
