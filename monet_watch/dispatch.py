@@ -43,7 +43,8 @@ MOST_ATTEMPTS = 3
 """A job that stops its worker so often is a problem."""
 
 _MOST_FAILED_STARTS = 3  # in a row, of one worker: then there is no use in trying
-_TROUBLE_PAUSE_SECONDS = 30.0  # before the next job, after a result could not be written or the inbox was away
+_TROUBLE_PAUSE_SECONDS = 30.0  # before the next job, after the outbox could not be written or the inbox was away
+_MOST_DOUBLINGS = 7  # of that pause, for a job whose own place cannot be written while those of others can
 _RESTART_PAUSE_SECONDS = 1.0  # doubled with every start that failed
 
 WorkerFactory = Callable[[str, Post], Worker]
@@ -97,6 +98,14 @@ class _Place:
         return self.worker is not None and self.ready is not None and self.job is None
 
 
+@dataclass(frozen=True, slots=True)
+class _SetAside:
+    """A job whose painting could not be written ``times`` times; it waits ``until``, on the monotonic clock."""
+
+    times: int
+    until: float
+
+
 class Dispatch:
     """Gives queued jobs to idle workers, delivers what they make, and replaces workers that die."""
 
@@ -105,6 +114,7 @@ class Dispatch:
         self._places = [_Place(number, device) for number, device in enumerate(devices)]
         self._draining = False
         self._not_before = float("-inf")
+        self._set_aside: dict[int, _SetAside] = {}
 
     # For the loop.
 
@@ -120,14 +130,27 @@ class Dispatch:
 
     @property
     def paused(self) -> bool:
-        """Whether no job is begun for a while, because a result could not be written or the inbox was away."""
+        """Whether no queued job is begun for a while, because none can be written, or the inbox was away."""
+        return self._resting or (bool(self._aside()) and self._next_job() is None)
+
+    @property
+    def _resting(self) -> bool:
         return self._parts.clock() < self._not_before
+
+    def _aside(self) -> list[int]:
+        """The ids of the jobs whose time has not come."""
+        now = self._parts.clock()
+        return [job_id for job_id, each in self._set_aside.items() if now < each.until]
+
+    def _next_job(self) -> Job | None:
+        return self._parts.ledger.next_queued(self._aside())
 
     def next_due(self) -> float | None:
         """When `tend` has something to do, on the monotonic clock."""
         times = [place.restart_at for place in self._places if place.restart_at is not None]
-        if self.paused:
+        if self._resting:
             times.append(self._not_before)
+        times += [self._set_aside[job_id].until for job_id in self._aside()]
         return min(times, default=None)
 
     def tend(self) -> None:
@@ -135,7 +158,7 @@ class Dispatch:
         for place in self._places:
             if place.restart_at is not None and place.restart_at <= self._parts.clock():
                 self._hire(place)
-        if not self._draining and not self.paused:
+        if not self._draining and not self._resting:
             self._feed()
 
     def drain(self) -> None:
@@ -227,17 +250,19 @@ class Dispatch:
     def _feed(self) -> None:
         for place in self._places:
             while place.idle:
-                job = self._parts.ledger.next_queued()
+                job = self._next_job()
                 if job is None or not self._begin(place, job):
                     return
 
     def _begin(self, place: _Place, job: Job) -> bool:
-        """Start ``job`` at ``place``, or find it another state; False if nothing can be started at present."""
+        """Start ``job`` at ``place``, find it another state, or set it aside; False if none can be started now."""
         try:
             self._start_or_look_again(place, job)
         except PhotoError as error:
             self._fail(job, type(error).__name__, error.message, error.remedy)
-        except (OutboxError, InboxGoneError) as error:
+        except OutboxError as error:
+            return self._set_job_aside(job, error)
+        except InboxGoneError as error:
             self._pause(job, error)
             return False
         return True
@@ -365,8 +390,9 @@ class Dispatch:
             deliver(self._parts.outbox, _folder(job), commission, event, place.ready, self._parts.now)
         except OutboxError as error:
             self._parts.ledger.requeue(job.id, outcome="not delivered", detail=str(error), counts=False)
-            self._pause(job, error)
+            self._set_job_aside(job, error)
             return
+        self._set_aside.pop(job.id, None)
         done = self._parts.ledger.finish(job.id, loss=event.delivered.total)
         self._parts.checkpoints.discard(job.identity or "")
         text = f"It is painted, in {event.seconds:.0f} s: {_folder(job)} (loss {event.delivered.total:.4g})."
@@ -394,6 +420,18 @@ class Dispatch:
             return
         if words:
             self._tell("removed", words, job.path)
+
+    def _set_job_aside(self, job: Job, error: OutboxError) -> bool:
+        """Try ``job`` later. False if the whole outbox is in trouble, and not this job's place alone: then all wait."""
+        if not self._parts.outbox.takes_files():
+            self._pause(job, error)
+            return False
+        times = self._set_aside[job.id].times + 1 if job.id in self._set_aside else 1
+        pause = _TROUBLE_PAUSE_SECONDS * 2 ** min(times - 1, _MOST_DOUBLINGS)
+        self._set_aside[job.id] = _SetAside(times, self._parts.clock() + pause)
+        text = f"{error} It is tried again in {pause:.0f} s; the others go on."
+        self._tell("problem", text, job.path, Level.ERROR)
+        return True
 
     def _pause(self, job: Job, error: OutboxError | InboxGoneError) -> None:
         self._not_before = self._parts.clock() + _TROUBLE_PAUSE_SECONDS

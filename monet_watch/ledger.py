@@ -19,10 +19,11 @@ it, is gone.
 """
 
 import hashlib
+import json
 import os
 import time
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -520,12 +521,12 @@ class Ledger:
 
     # Lists.
 
-    def next_queued(self) -> Job | None:
-        """Return the queued job that has waited longest.
+    def next_queued(self, besides: Collection[int] = ()) -> Job | None:
+        """Return the queued job that has waited longest, but for those with the ids ``besides``.
 
         A job whose identity is being painted is passed over (it will be a copy), and so is one whose path is.
         """
-        return _first(self._jobs(_NEXT_QUEUED))
+        return _first(self._jobs(_NEXT_QUEUED, json.dumps(sorted(besides))))
 
     def finished(self, identity: str) -> tuple[Job, ...]:
         """Return the done jobs of ``identity`` that have a folder, the newest first."""
@@ -672,7 +673,7 @@ _WAITING = "WHERE state = 'waiting' ORDER BY seen_at, id"
 _DONE = "WHERE state = 'done' ORDER BY finished_at DESC, id DESC"
 _PROBLEMS = "WHERE state = 'problem' ORDER BY finished_at DESC, id DESC"
 _NEXT_QUEUED = """
-    WHERE state = 'queued' AND NOT EXISTS (
+    WHERE state = 'queued' AND id NOT IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
         SELECT 1 FROM jobs AS other
         WHERE other.state = 'running' AND (other.identity = jobs.identity OR other.path = jobs.path)
     )

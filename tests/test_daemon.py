@@ -172,6 +172,18 @@ def test_once_ends_when_all_is_painted_or_cannot_be(tmp_path, photos, outcome):
     assert bool(house.records()) == bool(photos)
 
 
+def test_once_ends_with_a_problem_when_one_painting_cannot_be_written(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "inbox" / name[0]).mkdir(parents=True)
+        (tmp_path / "inbox" / name[0] / name).write_bytes(name.encode())
+    with Rehearsal(tmp_path, once=True) as house:
+        (house.outbox / "a").write_bytes(b"no folder")
+        house.rest()
+        assert house.daemon.finished()
+        assert (house.states("a/a.jpg"), house.states("b/b.jpg")) == (["queued"], ["done"])
+        assert house.daemon._outcome() is Outcome.PROBLEMS
+
+
 def test_once_ends_with_a_problem_when_no_painting_can_be_written(tmp_path):
     (tmp_path / "inbox").mkdir()
     (tmp_path / "inbox" / "a.jpg").write_bytes(b"a")

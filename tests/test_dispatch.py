@@ -220,10 +220,10 @@ def test_a_painting_that_cannot_be_written_is_tried_again_after_a_pause_without_
     house.drop("a.jpg")
     house.rest()
     block(house, "a")
-    for _ in range(4):
+    for pause in (30, 60, 120, 240):
         paint(house)
         assert house.states("a.jpg") == ["queued"]
-        house.advance(29.0)
+        house.advance(pause - 1)
         assert house.states("a.jpg") == ["queued"]
         house.advance(1.0)
         assert house.states("a.jpg") == ["running"]
@@ -232,6 +232,34 @@ def test_a_painting_that_cannot_be_written_is_tried_again_after_a_pause_without_
     paint(house)
     assert house.records() == ["a"]
     assert house.record("a").times.attempts == 1
+
+
+def test_a_painting_that_cannot_be_written_holds_up_no_other(house):
+    house.drop("a.jpg", b"a")
+    house.rest()
+    house.drop("b.jpg", b"b")
+    house.rest()
+    block(house, "a")
+    paint(house)
+    assert house.states("a.jpg") == ["queued"]
+    assert house.records() == ["b"]
+
+
+def test_while_the_outbox_cannot_be_written_at_all_nothing_is_begun(house):
+    house.drop("a.jpg", b"a")
+    house.rest()
+    house.drop("b.jpg", b"b")
+    house.rest()
+    shutil.rmtree(house.outbox)
+    house.outbox.write_bytes(b"in the way")
+    paint(house)
+    assert house.states("b.jpg") == ["queued"]
+    assert [job.photo.name for job in house.worker.jobs] == ["a.jpg"]
+    house.outbox.unlink()
+    house.outbox.mkdir()
+    house.advance(30.0)
+    paint(house)
+    assert sorted(house.records()) == ["a", "b"]
 
 
 def block(house: Rehearsal, folder: str) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -30,6 +31,7 @@ RECORD_NAME = "painting.json"
 LONGEST_NAME_BYTES = 255
 """What file systems allow a name to have."""
 
+_ROOM_BYTES = 1 << 20  # about what a painting takes
 _TEMPORARY_PREFIX = ".monet-watch-"
 _TEMPORARY_SUFFIX = ".tmp"
 _PROBLEM_SUFFIX = ".problem.txt"
@@ -158,6 +160,17 @@ class Outbox:
     def write(self, folder: PurePosixPath, name: str, data: bytes) -> None:
         """Write a file of a painting. Raises OutboxError."""
         write_whole(self.make_folder(folder) / name, data)
+
+    def takes_files(self) -> bool:
+        """Whether it can be written at all: if so, a painting that cannot has a trouble of its own."""
+        try:
+            with tempfile.NamedTemporaryFile(dir=self.root, prefix=_TEMPORARY_PREFIX, suffix=_TEMPORARY_SUFFIX) as file:
+                file.write(bytes(_ROOM_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            return False
+        return True
 
     def read(self, folder: PurePosixPath, name: str) -> bytes:
         """Return a file of a painting. Raises OutboxError if it is gone."""
