@@ -8,11 +8,13 @@ Two things differ from torch's defaults, and only where those fail:
 
 - The tolerances are 0. They compare gradients and slopes with absolute numbers, but a gradient's size follows the
   weights of the losses and the number of pixels, and an optimiser that once stops so stands still for good.
-- Without a curvature pair every step is as careful as the very first. Where the loss bends downwards along the first
-  gradient (often: one photo and style in three), torch rejects that pair, knows nothing of the curvature, and goes
-  on with the bare gradient times lr: some ten thousand times too far, to a loss above that of noise.
+- Without a curvature pair, a step is the gradient over |y| / |s|, the size of the curvature along the last move s,
+  whose gradient changed by y. Where the loss bends downwards along the first gradient (often: one photo and style in
+  three), torch rejects that pair, knows nothing of the curvature, and goes on with the bare gradient times lr: some
+  ten thousand times too far, to a loss above that of noise. Where torch accepts its first pair, nothing differs.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -38,6 +40,7 @@ class PixelOptimiser:
     def __init__(self, image: Tensor, objective: Callable[[Tensor], WeightedLosses], recipe: Recipe) -> None:
         self._image = image.clone().requires_grad_(True)
         self._objective = objective
+        self._lr = recipe.lr
         self._lbfgs = torch.optim.LBFGS(
             [self._image],
             lr=recipe.lr,
@@ -64,17 +67,23 @@ class PixelOptimiser:
         losses = self._objective(self._image)
         torch.autograd.backward(losses.total)
         self._losses = losses.to_floats()
-        if self._knows_no_curvature():
-            self._lbfgs.state[self._image]["n_iter"] = 0  # the next move is a first one again
+        self._scale_without_curvature()
         return self._losses.total
 
-    def _knows_no_curvature(self) -> bool:
-        """Whether the history is empty and the pair of the last move, whose gradient is here, will be rejected."""
+    def _scale_without_curvature(self) -> None:
+        """Set the length of the next move where the history is empty and the last move's pair will be rejected."""
         lbfgs = self._lbfgs.state[self._image]
         if not lbfgs.get("n_iter") or lbfgs["old_dirs"] or self._image.grad is None:
-            return False
-        change = self._image.grad.reshape(-1) - lbfgs["prev_flat_grad"]
-        return not bool(change.dot(lbfgs["d"] * lbfgs["t"]) > _LEAST_CURVATURE)
+            return
+        move = lbfgs["d"] * lbfgs["t"]  # s, (3·H·W,)
+        change = self._image.grad.reshape(-1) - lbfgs["prev_flat_grad"]  # y, (3·H·W,)
+        if bool(change.dot(move) > _LEAST_CURVATURE):
+            return
+        scale = float(move.norm() / change.norm())
+        if math.isfinite(scale):
+            lbfgs["H_diag"] = scale / self._lr  # torch multiplies the gradient by both
+        else:
+            lbfgs["n_iter"] = 0  # nothing changed: the next move is as careful as the first
 
     def state(self, limit_bytes: int) -> dict[str, Tensor]:
         """Return copies of the image and of the optimiser's memory, on the CPU.
