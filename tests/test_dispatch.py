@@ -71,6 +71,7 @@ def test_two_devices_paint_two_photos_at_once(tmp_path):
     with Rehearsal(tmp_path, automatic=False, devices=("cuda:0", "cuda:1")) as house:
         for worker in house.workers:
             worker.ready()
+        house.rest()  # else the first scan may meet a file that is half written
         for name in ("a.jpg", "b.jpg", "c.jpg"):
             house.drop(name, name.encode())
         house.rest()
