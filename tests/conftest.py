@@ -2,7 +2,11 @@
 
 import hashlib
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,3 +86,21 @@ def make_photo(make_picture: Callable[..., Picture]) -> Callable[..., bytes]:
         return file.getvalue()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def run_for_whom_permissions_count() -> Callable[..., str]:
+    """A function of a Python script and its arguments: run it in a process that may read only what it is allowed to.
+
+    Root's process leaves behind what lets it read everything. Returns what the script prints.
+    """
+
+    def run(script: str, *arguments: object) -> str:
+        command = [sys.executable, "-c", script, *map(str, arguments)]
+        if os.geteuid() == 0:
+            command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+        done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

@@ -22,7 +22,6 @@ from monet_watch.styles.library import (
 )
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs symlinks and FIFOs")
-not_root = pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() == 0, reason="root may read everything")
 
 
 def put(path: Path, data: bytes = b"picture") -> Path:
@@ -375,11 +374,24 @@ def test_a_link_in_a_circle_is_told(tmp_path):
         assert "a link that leads nowhere" in fault(read_inside, tmp_path / "a", root, 5)
 
 
+READING = """
+import sys
+from pathlib import Path
+from monet_watch.errors import SettingsError
+from monet_watch.styles.library import read_inside
+try:
+    print(read_inside(Path(sys.argv[1]), Path(sys.argv[1]).parent, 7))
+except SettingsError as error:
+    print(*error.faults)
+"""
+
+
 @posix_only
-@not_root
-def test_a_file_that_may_not_be_read_is_told(tmp_path):
-    put(tmp_path / "a").chmod(0)
-    assert "may not be read" in fault(read_inside, tmp_path / "a", tmp_path, 5)
+def test_a_file_that_may_not_be_read_is_told(tmp_path, run_for_whom_permissions_count):
+    path = put(tmp_path / "a")
+    assert run_for_whom_permissions_count(READING, path) == "b'picture'\n"
+    path.chmod(0)
+    assert run_for_whom_permissions_count(READING, path).startswith(f"{path}: it may not be read")
 
 
 @posix_only
