@@ -128,7 +128,8 @@ def load_network(source: str = "oxford", device: str = "auto", folder: Path | No
     """Return the network with the weights of ``source`` (see `find`) on ``device``, for `monet_watch.paint`.
 
     ``device`` is ``auto`` or a name that torch knows; ``folder`` is where fetched weights are kept, by default
-    `default_folder`. Raises WeightsError as `find` does, and SettingsError where there is no such device.
+    `default_folder`. How torch computes is left as it is: on a recent GPU that is, unless told otherwise, in TF32 and
+    not repeatable to the bit. Raises WeightsError as `find` does, and SettingsError where there is no such device.
     """
     from monet_watch.engine.vgg import load_vgg19  # imports torch, which nothing else here needs
 

@@ -44,7 +44,9 @@ class Snapshot:
 class Checkpoint:
     """All that is needed to go on after step ``number``: named tensors on the CPU.
 
-    Give it to ``paint(..., resume=checkpoint)`` with the same content, style, recipe and network.
+    Give it to ``paint(..., resume=checkpoint)`` with the same content, style, recipe and network. The painting is then
+    the same to the byte, unless L-BFGS remembered more than `monet_watch.engine.paint.CHECKPOINT_LIMIT_BYTES` can
+    hold (9 pairs at 512 × 512 pixels): of those it keeps the latest, and another painting, as good, comes of it.
     """
 
     number: int

@@ -92,7 +92,7 @@ def _is_lost_device(error: Exception) -> bool:
 
     Torch has a class for some of them only, and only in later versions.
     """
-    return isinstance(error, RuntimeError) and str(error).startswith(("CUDA error", "cuDNN error"))
+    return isinstance(error, RuntimeError) and str(error).startswith(("CUDA error", "cuDNN error", "HIP error"))
 
 
 def _first_line(error: Exception) -> str:

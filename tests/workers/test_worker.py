@@ -199,6 +199,7 @@ def failing_network(convolutions, words):
         "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be reported later.",
         "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(...)`",
         "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+        "HIP error: an illegal memory access was encountered",
     ],
 )
 def test_a_device_that_fails_is_no_fault_of_the_job_s(make_job, tiny_convolutions, words):
