@@ -30,6 +30,7 @@ from monet_watch.settings import identity
 __all__ = ["Arrivals", "ArrivalsParts"]
 
 _SETTLING = "It was seen; it is taken when nobody has written to it for a while."
+_EMPTY = "It is empty; it is taken when something has been written to it."
 _INBOX = PurePosixPath()
 _UNFINISHED = (JobState.WAITING, JobState.QUEUED, JobState.PROBLEM)
 
@@ -188,9 +189,10 @@ class Arrivals:
         ledger = self._parts.ledger
         if any(job.state is JobState.PROBLEM for job in ledger.known(path)):
             ledger.forget(path)  # whoever touches a photo with a problem has its attempts counted anew
-        ledger.wait(path, size=facts.size, mtime_ns=facts.mtime_ns, reason=_SETTLING)
+        reason = _SETTLING if facts.size else _EMPTY
+        ledger.wait(path, size=facts.size, mtime_ns=facts.mtime_ns, reason=reason)
         self._parts.settling.saw(path, facts, self._parts.now(), closed)
-        self._tell("waiting", _SETTLING, path, Level.DEBUG)
+        self._tell("waiting", reason, path, Level.DEBUG)
 
     def _unchanged(self, path: PurePosixPath, facts: FileFacts, known: Known) -> bool:
         if path in self._hashing:

@@ -222,8 +222,16 @@ def paint(
     library = StyleLibrary(settings.style_library)
     resolved = resolve_single(recipe, assignments or [], style or [], settings.folder_defaults(), library)
     weights = find_weights(settings, os.environ)
-    limit_pixels = int(settings.limit_megapixels * 1e6)
-    order = Order(photo, out.absolute(), resolved, weights, settings.devices[0], settings.threads, limit_pixels)
+    order = Order(
+        photo,
+        out.absolute(),
+        resolved,
+        weights,
+        settings.devices[0],
+        settings.threads,
+        limit_pixels=int(settings.limit_megapixels * 1e6),
+        limit_bytes=int(settings.limit_megabytes * 1e6),
+    )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     view = _open_console(settings, console, (photo.absolute().parent, order.outbox))
     typer.echo(f"The painting is in {paint_photo(order, view)}")
@@ -414,7 +422,9 @@ def demo(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps to take.", show_default="what fits into a few minutes")
     ] = None,
-    size: Annotated[int | None, typer.Option(min=32, help="Short side in pixels.", show_default="likewise")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=32, max=16384, help="Short side in pixels.", show_default="likewise")
+    ] = None,
     console: ConsoleOption = None,
 ) -> None:
     """Paint a first picture: the real daemon on a folder of its own, a real photo, a few minutes.
@@ -427,13 +437,15 @@ def demo(
     for picture in filter(None, (photo, style)):
         if not picture.is_file():
             raise SettingsError(f"{picture} is no file; name a picture.")
+    photo = photo or stage.demo_photo()
+    stage.check_place(folder.absolute(), photo)
     typer.echo("Measuring a step on this machine ...")
     chosen = stage.estimate(stage.measure(_load(None), os.environ), size, steps)
     typer.echo(
         f"Painting with a short side of {chosen.image_size} pixels in {chosen.steps} steps: "
         f"about {_minutes(chosen.seconds)} on this machine."
     )
-    plan = stage.Demo(folder.absolute(), photo or stage.demo_photo(), style and style.absolute(), chosen)
+    plan = stage.Demo(folder.absolute(), photo, style and style.absolute(), chosen)
     settings = stage.prepare(plan)
     outcome, painting = stage.run_demo(plan, settings, os.environ, _open_console(settings, console))
     if painting is None and outcome is Outcome.FINE:

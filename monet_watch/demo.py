@@ -22,6 +22,7 @@ __all__ = [
     "PATIENCE_SECONDS",
     "Demo",
     "Estimate",
+    "check_place",
     "demo_photo",
     "estimate",
     "measure",
@@ -42,6 +43,7 @@ _ASPECT = 1.5  # of most photos
 _START_SECONDS = 15.0  # to load torch and the network, to settle, and to decode
 _MADE_BY = "# Made by monet-watch demo."
 _PHOTO = "chelsea.png"
+_CONFIG_NAME = "config.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Demo:
     @property
     def config_file(self) -> Path:
         """The config that the daemon is given, and that serves for more photos afterwards."""
-        return self.folder / "config.yaml"
+        return self.folder / _CONFIG_NAME
 
 
 def estimate(step_seconds: float, size: int | None = None, steps: int | None = None) -> Estimate:
@@ -108,21 +110,22 @@ def prepare(demo: Demo) -> Config:
 
     Raises SettingsError where the photo would not count as one, or something else would be overwritten.
     """
-    _refuse_to_overwrite(demo)
+    check_place(demo.folder, demo.photo)
     for name in ("inbox", "outbox"):
         (demo.folder / name).mkdir(parents=True, exist_ok=True)
     demo.config_file.write_text(_config_text(demo), encoding="utf-8")
     return load_config(demo.config_file)
 
 
-def _refuse_to_overwrite(demo: Demo) -> None:
-    name, target = demo.photo.name, demo.folder / "inbox" / demo.photo.name
+def check_place(folder: Path, photo: Path) -> None:
+    """Raise SettingsError where ``photo`` would not count as one, or something in ``folder`` would be overwritten."""
+    name, target, config_file = photo.name, folder / "inbox" / photo.name, folder / _CONFIG_NAME
     if is_style_picture(name) or not is_photo_name(name):
         raise SettingsError(f"{name} is not the name of a photo; rename it, to photo.jpg for example.")
-    if target.exists() and target.read_bytes() != demo.photo.read_bytes():
+    if target.exists() and target.read_bytes() != photo.read_bytes():
         raise SettingsError(f"{target} is another photo; choose another --folder.")
-    if demo.config_file.exists() and not demo.config_file.read_text("utf-8", "replace").startswith(_MADE_BY):
-        raise SettingsError(f"{demo.config_file} was not made by a demonstration; choose another --folder.")
+    if config_file.exists() and not config_file.read_text("utf-8", "replace").startswith(_MADE_BY):
+        raise SettingsError(f"{config_file} was not made by a demonstration; choose another --folder.")
 
 
 def _config_text(demo: Demo) -> str:

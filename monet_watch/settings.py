@@ -289,15 +289,15 @@ class FolderSettings:
         try:
             data = read_inside(self._inbox / path, self._inbox, LIMIT_BYTES, str(path))
             document = load(data, str(path))
-            settings = _valid(document.values, document.where)
         except SettingsError as error:
             return _Level(faults=error.faults)
+        settings, faults = _valid_or_style_alone(document)
         folder = self._inbox / path.parent
         styles = tuple(
             _NamedStyle(place, partial(self._library.find_shared, value, folder, self._inbox))
             for value, place in _style_places(settings, document)
         )
-        return _Level(settings, origins_of(settings, document), styles)
+        return _Level(settings, origins_of(settings, document), styles, faults)
 
     def _with_pictures(self, level: _Level, paths: Sequence[PurePosixPath]) -> _Level:
         if not paths:
@@ -405,6 +405,18 @@ def _valid(values: Mapping[str, object], place: Callable[[KeyPath, bool], str]) 
         return StyleSettings.model_validate(values)
     except ValidationError as error:
         raise settings_error(translate(error, StyleSettings, place)) from error
+
+
+def _valid_or_style_alone(document: Document) -> tuple[StyleSettings, tuple[str, ...]]:
+    """The settings of a file, and its faults: beside these, a style that cannot be found is to be told as well."""
+    try:
+        return _valid(document.values, document.where), ()
+    except SettingsError as error:
+        faults = error.faults
+    try:
+        return StyleSettings.model_validate({"style": document.values.get("style")}), faults
+    except ValidationError:
+        return StyleSettings(), faults
 
 
 def _style_places(settings: StyleSettings, document: Document) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from monet_watch import errors
 from monet_watch.console import ConsoleView
 from monet_watch.delivery import Commission, deliver, deliver_stage, read_record
-from monet_watch.errors import MonetWatchError, OutboxError, PaintingError, PhotoError, WorkerError
+from monet_watch.errors import MonetWatchError, OutboxError, PaintingError, PhotoError, PhotoTooLargeError, WorkerError
 from monet_watch.ledger import Job, JobState, Overview
 from monet_watch.notices import Level, Notice
 from monet_watch.outbox.files import RECORD_NAME, Outbox
@@ -53,6 +53,7 @@ class Order:
     device: str = "auto"
     threads: int | None = None
     limit_pixels: int = 200_000_000
+    limit_bytes: int = 512_000_000
 
 
 def paint_photo(order: Order, console: ConsoleView) -> Path:
@@ -61,7 +62,7 @@ def paint_photo(order: Order, console: ConsoleView) -> Path:
     Stops that come as KeyboardInterrupt leave nothing behind. Raises PhotoError, SettingsError, OutboxError,
     PaintingError and WorkerError.
     """
-    data = _read(order.photo)
+    data = _read(order.photo, order.limit_bytes)
     plan = make_plan(order.settings, order.weights)
     digest = hashlib.sha256(data).hexdigest()
     outbox = Outbox(order.outbox)
@@ -84,10 +85,13 @@ def paint_photo(order: Order, console: ConsoleView) -> Path:
     return outbox.root / folder
 
 
-def _read(photo: Path) -> bytes:
+def _read(photo: Path, limit_bytes: int) -> bytes:
     try:
         if not photo.is_file():
             raise PhotoError(f"{photo} is no file.", "Name the photo to paint.")
+        if photo.stat().st_size > limit_bytes:
+            message = f"{photo} has more than {limit_bytes / 1e6:g} MB, the most that the settings allow."
+            raise PhotoTooLargeError(message, "Export it smaller, or raise limit_megabytes in the config.")
         return photo.read_bytes()
     except OSError as error:
         raise PhotoError(f"{photo} cannot be read: {error.strerror}.", "Check its permissions.") from error

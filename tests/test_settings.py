@@ -451,6 +451,7 @@ def test_all_faults_of_all_files_of_the_chain_are_told_at_once(inbox, folders):
         "style.yaml:2:5",
         "a/style.yaml:2:1",
         "a/b/style.yaml:1:1",
+        "a/b/style.yaml:2:8",
     ]
 
 

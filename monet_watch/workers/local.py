@@ -5,6 +5,7 @@ Spawned, not forked: CUDA does not survive a fork, and a child without the daemo
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -155,6 +156,7 @@ def _serve(connection: Connection, weights: WeightsFile, device: str, threads: i
     from monet_watch.workers.worker import serve
 
     serve(connection, weights, device, threads)
+    os._exit(0)  # torch takes seconds to take itself down, and nothing is left to be saved
 
 
 def _measure(connection: Connection, weights: WeightsFile, device: str, threads: int | None, image_size: int) -> None:
