@@ -29,7 +29,10 @@ LOSS_PLOT_NAME = "loss.png"
 
 @dataclass(frozen=True, slots=True)
 class Commission:
-    """What was asked for. Times are seconds since the epoch; ``attempts`` counts the one that succeeded."""
+    """What was asked for. Times are seconds since the epoch; ``attempts`` counts the one that succeeded.
+
+    ``resumed_at_step`` is the step of the checkpoint from which that one went on, if there was one.
+    """
 
     identity: str
     photo: PhotoFacts
@@ -37,6 +40,7 @@ class Commission:
     queued_at: float
     started_at: float
     attempts: int = 1
+    resumed_at_step: int | None = None
 
 
 def deliver_stage(outbox: Outbox, folder: PurePosixPath, snapshot: JobSnapshot) -> str:
@@ -95,6 +99,7 @@ def _record(
         delivered=LossValues.of(finished.delivered),
         stages=stages,
         curve=Curve.of(finished.curve),
+        resumed_at_step=commission.resumed_at_step,
     )
 
 

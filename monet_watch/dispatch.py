@@ -90,6 +90,7 @@ class _Place:
     ready: WorkerReady | None = None
     job: Job | None = None
     pace: float | None = None
+    resumed_at_step: int | None = None
     failed_starts: int = 0
     restart_at: float | None = None
 
@@ -284,7 +285,7 @@ class Dispatch:
         job = self._placed(job)
         assert place.worker is not None and place.ready is not None
         place.job = self._parts.ledger.start(job.id, place.ready.device)
-        place.pace = None
+        place.pace = place.resumed_at_step = None
         place.worker.offer(paint_job)
 
     def _paint_job(self, job: Job, plan: Plan, photo: bytes) -> PaintJob | None:
@@ -329,7 +330,7 @@ class Dispatch:
     def _on_job_event(self, place: _Place, job: Job, event: WorkerEvent) -> None:
         match event:
             case JobStarted():
-                self._on_started(job, event)
+                self._on_started(place, job, event)
             case JobStep():
                 self._on_step(place, job, event)
             case JobSnapshot():
@@ -346,7 +347,8 @@ class Dispatch:
                 place.job = None
                 self._parts.ledger.requeue(job.id, outcome="stopped", counts=False)
 
-    def _on_started(self, job: Job, event: JobStarted) -> None:
+    def _on_started(self, place: _Place, job: Job, event: JobStarted) -> None:
+        place.resumed_at_step = event.first_step - 1 if event.first_step > 1 else None
         self._parts.ledger.sized(job.id, event.width, event.height)
         resumed = f", going on at step {event.first_step}" if event.first_step > 1 else ""
         text = f"It is being painted, {event.width} × {event.height} pixels, {job.steps} steps{resumed}."
@@ -385,6 +387,7 @@ class Dispatch:
             job.queued_at or 0.0,
             job.started_at or 0.0,
             job.attempts,
+            place.resumed_at_step,
         )
         try:
             deliver(self._parts.outbox, _folder(job), commission, event, place.ready, self._parts.now)

@@ -141,6 +141,9 @@ class PaintingRecord(_Record):
     delivered: LossValues
     stages: tuple[str, ...]
     curve: Curve
+    resumed_at_step: int | None = Field(
+        None, description="step of the checkpoint from which the last attempt went on; None if it painted all of it"
+    )
     copied_from: str | None = Field(None, description="folder in the outbox whose files these are, if it is a copy")
 
     def to_bytes(self) -> bytes:

@@ -43,7 +43,9 @@ def assert_goes_on_and_finishes(home: Home, told_before: int) -> None:
     started = daemon.wait_for("painting", "coffee.png")
     assert "going on" in started["text"], daemon.log
     assert 1 < steps_told(daemon)[0] <= told_before + 2
-    assert len(home.record("coffee").curve.total) == LONG["steps"]
+    record = home.record("coffee")
+    assert len(record.curve.total) == LONG["steps"]
+    assert record.resumed_at_step == steps_told(daemon)[0] - 1
     assert not checkpoints(home)
 
 
