@@ -207,19 +207,26 @@ def test_a_problem_in_whose_place_the_painted_photo_comes_back_leaves_no_report(
     assert house.states("a.jpg") == ["done"]
 
 
-def test_a_photo_that_may_not_be_read_is_a_problem_until_it_may(tmp_path):
-    if os.geteuid() == 0:
-        pytest.skip("nothing is forbidden to root")
-    with Rehearsal(tmp_path) as house:
-        path = house.drop("a.jpg")
-        path.chmod(0)
-        house.rest()
-        assert house.states("a.jpg") == ["problem"]
-        path.chmod(0o644)
-        house.advance(300)
-        house.rest()
-        assert house.records() == ["a"]
-        assert house.problems() == []
+FORBIDDEN_AND_ALLOWED = """
+import sys
+from pathlib import Path
+from tests.rehearsal import Rehearsal
+
+with Rehearsal(Path(sys.argv[1])) as house:
+    path = house.drop("a.jpg")
+    path.chmod(0)
+    house.rest()
+    print(house.states("a.jpg"), house.records(), len(house.problems()))
+    path.chmod(0o644)
+    house.advance(300)
+    house.rest()
+    print(house.states("a.jpg"), house.records(), len(house.problems()))
+"""
+
+
+def test_a_photo_that_may_not_be_read_is_a_problem_until_it_may(tmp_path, run_for_whom_permissions_count):
+    told = run_for_whom_permissions_count(FORBIDDEN_AND_ALLOWED, tmp_path)
+    assert told.splitlines() == ["['problem'] [] 1", "['done'] ['a'] 0"]
 
 
 def test_an_empty_photo_waits_and_does_not_keep_anything_busy(house):
