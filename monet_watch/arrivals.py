@@ -6,6 +6,7 @@ daemon's loop; the reading of files is done by the surveyor's thread, which post
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from monet_watch.errors import OutboxError, SettingsError
@@ -22,7 +23,7 @@ from monet_watch.inbox.survey import (
     look,
 )
 from monet_watch.ledger import Job, JobState, Known, Ledger
-from monet_watch.notices import Level, Listener, Notice
+from monet_watch.notices import Level, Listener, tell
 from monet_watch.outbox.files import Outbox
 from monet_watch.plan import Plan, Planner
 from monet_watch.settings import identity
@@ -55,6 +56,7 @@ class Arrivals:
 
     def __init__(self, parts: ArrivalsParts, admit: Callable[[Job], None]) -> None:
         self._parts = parts
+        self._tell = partial(tell, parts.tell)
         self._admit = admit
         self._scans = 0
         self._hashing: set[PurePosixPath] = set()
@@ -362,9 +364,6 @@ class Arrivals:
             self._parts.outbox.clear_problem(path)
         except OutboxError as trouble:
             self._tell("problem", str(trouble), path, Level.WARNING)
-
-    def _tell(self, event: str, text: str, path: PurePosixPath, level: Level = Level.INFO) -> None:
-        self._parts.tell(Notice(event, text, str(path), level))
 
 
 def _settings_first(found: Found) -> tuple[bool, PurePosixPath]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from monet_watch.errors import MonetWatchError
 from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, SurveyMessage
 from monet_watch.inbox.watch import FileGone, FileTouched, FolderAppeared, FolderGone, Watch, WatchMessage
 from monet_watch.ledger import HEARTBEAT_KEY, JobState, Ledger, Overview
-from monet_watch.notices import Level, Listener, Notice
+from monet_watch.notices import Level, Listener, tell
 from monet_watch.service import Notifier, StopAsked
 
 __all__ = ["HEARTBEAT_SECONDS", "Daemon", "DaemonParts", "Mailbox", "Message", "Outcome", "View"]
@@ -91,6 +92,7 @@ class Daemon:
 
     def __init__(self, parts: DaemonParts, once: bool = False) -> None:
         self._parts = parts
+        self._tell = partial(tell, parts.tell)
         self._once = once
         self._watch: Watch | None = None
         self._watch_stack = ExitStack()
@@ -289,16 +291,6 @@ class Daemon:
         self._parts.ledger.note(HEARTBEAT_KEY, "0")
         self._parts.view.update(self._parts.ledger.overview())
         self._tell("stopped", "Stopped; what is queued goes on at the next start.")
-
-    def _tell(
-        self,
-        event: str,
-        text: str,
-        path: PurePosixPath | str = "",
-        level: Level = Level.INFO,
-        details: dict[str, str | int | float | bool | None] | None = None,
-    ) -> None:
-        self._parts.tell(Notice(event, text, str(path), level, details or {}))
 
 
 def _status_line(overview: Overview) -> str:

@@ -4,8 +4,9 @@ Everything here runs in the daemon's loop. Workers post their events to the mail
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from monet_watch.aftercare import Aftercare
@@ -15,7 +16,7 @@ from monet_watch.delivery import Commission, copy_painting, deliver, deliver_sta
 from monet_watch.errors import OutboxError, PhotoError, SettingsError, WorkerError
 from monet_watch.inbox.survey import InboxGoneError, UnreadablePhotoError, read_photo
 from monet_watch.ledger import Job, JobState, Ledger
-from monet_watch.notices import Level, Listener, Notice
+from monet_watch.notices import Level, Listener, tell
 from monet_watch.outbox.files import Outbox
 from monet_watch.outbox.record import PhotoFacts
 from monet_watch.plan import Plan
@@ -112,6 +113,7 @@ class Dispatch:
 
     def __init__(self, parts: DispatchParts, devices: Sequence[str]) -> None:
         self._parts = parts
+        self._tell = partial(tell, parts.tell)
         self._places = [_Place(number, device) for number, device in enumerate(devices)]
         self._draining = False
         self._not_before = float("-inf")
@@ -440,16 +442,6 @@ class Dispatch:
         self._not_before = self._parts.clock() + _TROUBLE_PAUSE_SECONDS
         text = f"{error} It is tried again in {_TROUBLE_PAUSE_SECONDS:.0f} s."
         self._tell("problem", text, job.path, Level.ERROR)
-
-    def _tell(
-        self,
-        event: str,
-        text: str,
-        path: PurePosixPath | str = "",
-        level: Level = Level.INFO,
-        details: Mapping[str, str | int | float | bool | None] | None = None,
-    ) -> None:
-        self._parts.tell(Notice(event, text, str(path), level, details or {}))
 
 
 def _folder(job: Job) -> PurePosixPath:

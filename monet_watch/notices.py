@@ -3,8 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import PurePath
 
-__all__ = ["Level", "Listener", "Notice"]
+__all__ = ["Detail", "Level", "Listener", "Notice", "tell"]
+
+Detail = str | int | float | bool | None
+"""A plain value, for JSON lines."""
 
 
 class Level(StrEnum):
@@ -33,8 +37,20 @@ class Notice:
     text: str
     photo: str = ""
     level: Level = Level.INFO
-    details: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    details: Mapping[str, Detail] = field(default_factory=dict)
 
 
 Listener = Callable[[Notice], None]
 """Whoever is told. A listener must not raise and must not block."""
+
+
+def tell(
+    listener: Listener,
+    event: str,
+    text: str,
+    photo: PurePath | str = "",
+    level: Level = Level.INFO,
+    details: Mapping[str, Detail] | None = None,
+) -> None:
+    """Tell ``listener`` what happened. Whoever tells often keeps ``partial(tell, listener)``."""
+    listener(Notice(event, text, str(photo), level, details or {}))
