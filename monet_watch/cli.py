@@ -407,8 +407,14 @@ def fetch(
             folder,
             url=url or TORCHVISION_URL,
             progress=lambda done, total: progress.update(task, completed=done, total=total or None),
+            pause=_telling_pause,
         )
     typer.echo(f"The weights are in {path}. Use them with weights: torchvision in the config.")
+
+
+def _telling_pause(seconds: float) -> None:
+    typer.echo(f"The connection failed; it is tried again in {seconds:.0f} s.", err=True)
+    time.sleep(seconds)
 
 
 @app.command()
