@@ -65,11 +65,17 @@ def told(faults: Iterable[str], name: str) -> tuple[str, ...]:
 
 
 def translate(error: ValidationError, model: type[BaseModel], place: Place) -> tuple[str, ...]:
-    """Return what pydantic found while it validated ``model``, one fault each."""
+    """Return what pydantic found while it validated ``model``, one fault each, in the order of their places."""
     details = _without_echoes(error.errors(include_url=False))
+    details.sort(key=lambda detail: _position(place(detail["loc"], detail["type"] == "extra_forbidden")))
     faults = [_translated(each, model, place) for each in itertools.islice(details, MOST_FAULTS)]
     unshown = [""] * (len(details) - len(faults))
     return told(faults + unshown, place((), False))
+
+
+def _position(place: str) -> list[int]:
+    """Line and column at the end of a place; a place without them comes first."""
+    return [int(number) for number in re.findall(r":(\d+)", place)[-2:]]
 
 
 def _without_echoes(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:

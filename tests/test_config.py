@@ -353,7 +353,7 @@ def test_moving_needs_an_archive(write, etc):
 
 def test_all_faults_are_told_at_once_those_of_the_folders_too(write):
     told = faults(write("threads: 0\nnonsense: 1\noutbox: inbox/out\nafter: move\nwatch: x\n"))
-    assert [each.split(": ")[0].rpartition("yaml:")[2] for each in told] == ["1:10", "5:8", "2:1", "3:9", "4:8"]
+    assert [each.split(": ")[0].rpartition("yaml:")[2] for each in told] == ["1:10", "2:1", "5:8", "3:9", "4:8"]
 
 
 def test_a_faulty_folder_is_told_once_and_not_compared(write):

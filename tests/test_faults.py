@@ -95,6 +95,14 @@ def test_all_faults_are_told_at_once():
     assert len(faults(count=0, share=0.0, flag=1, nothing=1)) == 4
 
 
+def test_faults_are_told_in_the_order_of_their_lines():
+    lines = {"flag": 10, "count": 2, "nonsense": 9}
+    with pytest.raises(ValidationError) as caught:
+        Model.model_validate({"count": 0, "flag": 3, "nonsense": 1})
+    told_of = translate(caught.value, Model, lambda path, of_key: f"f:{lines[path[0]]}:1" if path else "f")
+    assert [fault.split(": ")[0] for fault in told_of] == ["f:2:1", "f:9:1", "f:10:1"]
+
+
 def test_an_odd_key_is_quoted_and_shortened():
     (only,) = faults(**{"a b\x1b" + "x" * 100: 1})
     assert "\x1b" not in only
