@@ -36,6 +36,7 @@ from monet_watch.workers.base import (
     WorkerDied,
     WorkerEvent,
     WorkerReady,
+    pace,
 )
 
 __all__ = ["MOST_ATTEMPTS", "Dispatch", "DispatchParts", "FromWorker", "WorkerFactory"]
@@ -357,8 +358,7 @@ class Dispatch:
         self._tell("painting", text, job.path, details={"width": event.width, "height": event.height})
 
     def _on_step(self, place: _Place, job: Job, event: JobStep) -> None:
-        # A running mean with a memory of ten steps: steady enough to read, quick enough to follow the machine.
-        place.pace = event.seconds if place.pace is None else 0.9 * place.pace + 0.1 * event.seconds
+        place.pace = pace(place.pace, event.seconds)
         loss = event.losses.total
         self._parts.ledger.progress(job.id, step=event.number, loss=loss, seconds_per_step=place.pace)
         text = f"Step {event.number} of {job.steps}, loss {loss:.4g}."

@@ -34,6 +34,7 @@ from monet_watch.workers.base import (
     WorkerDied,
     WorkerEvent,
     WorkerReady,
+    pace,
 )
 from monet_watch.workers.local import LocalWorker
 
@@ -178,17 +179,18 @@ class _Sitting:
                 job = replace(job, width=event.width, height=event.height, started_at=time.time())
                 self._tell("painting", f"It is being painted, {event.width} × {event.height} pixels.")
             case JobStep():
-                job = replace(job, step=event.number, loss=event.losses.total, seconds_per_step=self._pace(event))
+                job = replace(
+                    job,
+                    step=event.number,
+                    loss=event.losses.total,
+                    seconds_per_step=pace(job.seconds_per_step, event.seconds),
+                )
                 self._tell("step", f"Step {event.number} of {job.steps}.", Level.DEBUG)
             case JobSnapshot():
                 name = deliver_stage(self._outbox, self._folder, event)
                 self._tell("snapshot", f"Stage {event.number} of {job.steps} is in {self._folder}/{name}.")
         self._job = job
         self._console.update(_overview(job))
-
-    def _pace(self, step: JobStep) -> float:
-        known = self._job.seconds_per_step
-        return step.seconds if known is None else 0.9 * known + 0.1 * step.seconds
 
     def _deliver(self, finished: JobFinished) -> None:
         assert self._machine is not None

@@ -34,6 +34,7 @@ __all__ = [
     "WorkerDied",
     "WorkerEvent",
     "WorkerReady",
+    "pace",
 ]
 
 
@@ -197,6 +198,14 @@ class Worker(Protocol):
 
     def stop(self, timeout_seconds: float) -> None:
         """End the worker; kill it if it has not ended after ``timeout_seconds``. No event follows."""
+
+
+def pace(known: float | None, seconds: float) -> float:
+    """Return the seconds that a step takes, from what was known and the latest: a mean with a memory of ten steps.
+
+    Steady enough to read, and quick enough to follow the machine.
+    """
+    return seconds if known is None else 0.9 * known + 0.1 * seconds
 
 
 Post = Callable[[WorkerEvent], None]
