@@ -20,7 +20,6 @@ from monet_watch.notices import Level, Listener, tell
 from monet_watch.outbox.files import Outbox
 from monet_watch.outbox.record import PhotoFacts
 from monet_watch.plan import Plan
-from monet_watch.styles.library import read_style
 from monet_watch.workers.base import (
     JobCheckpoint,
     JobFailed,
@@ -294,7 +293,7 @@ class Dispatch:
     def _paint_job(self, job: Job, plan: Plan, photo: bytes) -> PaintJob | None:
         """The job as a worker takes it; None if the photo or a style is not what it was when the job was queued."""
         picture = PictureFile(job.path.name, photo)
-        styles = tuple(PictureFile(style.source.name, read_style(style.source)) for style in plan.styles)
+        styles = plan.style_files()
         found = [hashlib.sha256(each.data).hexdigest() for each in (picture, *styles)]
         if found != [job.photo_sha256, *(style.sha256 for style in plan.styles)]:
             return None

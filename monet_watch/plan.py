@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from monet_watch.recipes import Recipe
 from monet_watch.settings import FolderSettings, ResolvedSettings, settings_key
 from monet_watch.styles.library import StyleSource, read_style
-from monet_watch.workers.base import WeightsFile
+from monet_watch.workers.base import PictureFile, WeightsFile
 
 __all__ = ["Plan", "PlannedStyle", "Planner", "make_plan"]
 
@@ -58,6 +58,10 @@ class Plan:
         )
         recipe = Recipe.model_validate(data["recipe"])
         return cls(data["settings_key"], recipe, styles, data["origins"], *data["weights"])
+
+    def style_files(self) -> tuple[PictureFile, ...]:
+        """Read the style pictures as they are at this moment. Raises SettingsError if one cannot be read."""
+        return tuple(PictureFile(style.source.name, read_style(style.source)) for style in self.styles)
 
 
 def make_plan(resolved: ResolvedSettings, weights: WeightsFile) -> Plan:

@@ -15,12 +15,11 @@ from monet_watch.console import ConsoleView
 from monet_watch.delivery import Commission, deliver, deliver_stage, read_record
 from monet_watch.errors import MonetWatchError, OutboxError, PaintingError, PhotoError, PhotoTooLargeError, WorkerError
 from monet_watch.ledger import Job, JobState, Overview
-from monet_watch.notices import Level, Notice
+from monet_watch.notices import Level, Notice, tell
 from monet_watch.outbox.files import RECORD_NAME, Outbox
 from monet_watch.outbox.record import PhotoFacts
 from monet_watch.plan import Plan, make_plan
 from monet_watch.settings import ResolvedSettings, identity
-from monet_watch.styles.library import read_style
 from monet_watch.workers.base import (
     JobFailed,
     JobFinished,
@@ -78,9 +77,8 @@ def paint_photo(order: Order, console: ConsoleView) -> Path:
         id=1, path=PurePosixPath(order.photo.name), state=JobState.RUNNING, size=len(data), mtime_ns=0, identity=name,
         steps=plan.recipe.steps, started_at=time.time(), queued_at=time.time(), photo_sha256=digest,
     )  # fmt: skip
-    folder = outbox.choose_folder(job.path, name, lambda folder: False)
+    folder = outbox.claim_folder(job.path, name)  # one that cannot be made is told before the painting, not after it
     with _cleaned_up_unless_finished(outbox.root / folder), console:
-        outbox.make_folder(folder)  # one that cannot be made is told before the painting, not after it
         sitting = _Sitting(order, outbox, folder, plan, photo, console, job)
         sitting.run(PictureFile(order.photo.name, data))
     return outbox.root / folder
@@ -168,8 +166,7 @@ class _Sitting:
         return False
 
     def _paint_job(self, picture: PictureFile) -> PaintJob:
-        styles = tuple(PictureFile(style.source.name, read_style(style.source)) for style in self._plan.styles)
-        name = self._job.identity or ""
+        name, styles = self._job.identity or "", self._plan.style_files()
         return PaintJob(self._job.id, name, picture, styles, self._plan.recipe, self._order.limit_pixels)
 
     def _show(self, event: WorkerEvent) -> None:
@@ -206,7 +203,7 @@ class _Sitting:
         self._tell("done", f"It is painted, in {finished.seconds:.0f} s (loss {finished.delivered.total:.4g}).")
 
     def _tell(self, event: str, text: str, level: Level = Level.INFO) -> None:
-        self._console(Notice(event, text, self._order.photo.name, level))
+        tell(self._console, event, text, self._order.photo.name, level)
 
 
 def _overview(job: Job) -> Overview:

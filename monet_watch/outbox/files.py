@@ -137,6 +137,27 @@ class Outbox:
                 return folder
         raise OutboxError(f"There is no free name for a painting of {photo} in {self.root}.")
 
+    def claim_folder(self, photo: PurePosixPath, identity: str) -> PurePosixPath:
+        """Make a folder that was not there for the painting of ``photo``, and return it. Raises OutboxError.
+
+        Of several processes that do so at once, each gets a folder of its own.
+        """
+        folder = self.choose_folder(photo, identity, lambda folder: False)
+        while not self._made(self.root / folder):
+            folder = self.choose_folder(photo, identity, lambda folder: False)
+        return folder
+
+    def _made(self, path: Path) -> bool:
+        """Make the folder ``path``; False if somebody else has made something of that name."""
+        try:
+            path.mkdir(parents=True)
+            sync_folder(path.parent)
+        except OSError as error:
+            if isinstance(error, FileExistsError) and os.path.lexists(path):
+                return False
+            raise OutboxError(f"{path} cannot be made: {error.strerror or error}.", _remedy(error)) from error
+        return True
+
     def _candidates(self, photo: PurePosixPath, identity: str) -> Iterator[PurePosixPath]:
         photo = _in_utf8(photo)
         stem = photo.stem.rstrip(". ") or "photo"

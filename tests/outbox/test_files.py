@@ -1,6 +1,7 @@
 """Files that appear whole, and names that never meet."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -220,3 +221,18 @@ def test_all_records_are_found(outbox):
         "a/painting.json",
         "deep/er/b/painting.json",
     }
+
+
+def test_of_several_who_claim_a_folder_at_once_each_gets_one_of_its_own(tmp_path):
+    outbox = Outbox(tmp_path / "outbox")
+    with ThreadPoolExecutor(8) as pool:
+        claimed = list(pool.map(lambda _: outbox.claim_folder(PurePosixPath("trip/a.jpg"), IDENTITY), range(24)))
+    assert len(set(claimed)) == 24
+    assert PurePosixPath("trip/a") in claimed
+    assert all((outbox.root / folder).is_dir() for folder in claimed)
+
+
+def test_a_folder_that_cannot_be_claimed_is_told(tmp_path):
+    (tmp_path / "outbox").write_bytes(b"no folder")
+    with pytest.raises(OutboxError, match="cannot be made"):
+        Outbox(tmp_path / "outbox").claim_folder(PurePosixPath("a.jpg"), IDENTITY)
