@@ -71,6 +71,12 @@ MOST_STYLES = 16
 
 _COMMAND_LINE = "command line"
 _SETTINGS_NAMES = ("style.yaml", "style.yml")
+_FIRST_FIELDS = frozenset(
+    (
+        "image_size", "enlarge", "style_layers", "content_layers", "style_weight", "content_weight", "tv_weight",
+        "steps", "lr", "history_size", "save_every", "style_scale", "initial_image", "seed",
+    )
+)  # fmt: skip
 _RECIPE_KEYS = tuple(name for name in Recipe.model_fields if name != "recipe")
 
 
@@ -337,15 +343,22 @@ def resolve_single(
 def settings_key(resolved: ResolvedSettings, style_digests: Iterable[str], weights_sha256: str) -> str:
     """SHA-256 (hex) of everything but the photo: the recipe's numbers, the styles in their order, and the weights.
 
-    The recipe's name is left out, since only its numbers make the picture.
+    The recipe's name is left out, since only its numbers make the picture. Paintings keep their key when a recipe gains
+    a field: at its default, which stands for what was done before there was such a field, it does not count.
     """
     parts = {
-        "recipe": resolved.recipe.model_dump(mode="json", exclude={"recipe"}),
+        "recipe": _keyed_values(resolved.recipe),
         "styles": list(style_digests),
         "weights": weights_sha256,
     }
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def _keyed_values(recipe: Recipe) -> dict[str, Any]:
+    whole = recipe.model_dump(mode="json", exclude={"recipe"})
+    changed = recipe.model_dump(mode="json", exclude={"recipe"}, exclude_defaults=True)
+    return {key: value for key, value in whole.items() if key in _FIRST_FIELDS or key in changed}
 
 
 def identity(photo_sha256: str, settings_key: str) -> str:

@@ -712,6 +712,19 @@ def test_layers_named_in_another_order_are_the_same_settings():
     assert key_of({"style_layers": ["conv2_1", "conv1_1"]}) == key_of({"style_layers": ["conv1_1", "conv2_1"]})
 
 
+class LaterRecipe(Recipe):
+    """A recipe that has gained a field."""
+
+    stop_rule: float = 0.0
+
+
+def test_a_field_that_came_later_changes_the_key_only_where_it_differs_from_its_default():
+    later = [ResolvedSettings(LaterRecipe(stop_rule=value), (), {}) for value in (0.0, 0.5)]
+    kept, changed = (settings_key(resolved, ("aa", "bb"), "cc") for resolved in later)
+    assert kept == key_of()
+    assert changed != kept
+
+
 def test_an_identity_is_made_of_photo_and_settings():
     assert identity("aa", "bb") == hashlib.sha256(b"aa\nbb").hexdigest()
     assert len({identity("aa", "bb"), identity("ab", "bb"), identity("aa", "ab"), identity("a", "abb")}) == 4
