@@ -86,7 +86,7 @@ def _record(
         recipe=plan.recipe,
         origins=dict(plan.origins),
         weights=WeightsFacts(source=plan.weights_source, sha256=plan.weights_sha256),
-        machine=_machine(machine),
+        machine=_machine(machine, finished),
         times=Times(
             queued=iso_time(commission.queued_at),
             started=iso_time(commission.started_at),
@@ -100,14 +100,15 @@ def _record(
         stages=stages,
         curve=Curve.of(finished.curve),
         resumed_at_step=commission.resumed_at_step,
+        remarks=finished.remarks,
     )
 
 
-def _machine(machine: WorkerReady) -> MachineFacts:
+def _machine(machine: WorkerReady, finished: JobFinished) -> MachineFacts:
     return MachineFacts(
         device=machine.device,
         device_name=machine.device_name,
-        precision=machine.precision,
+        precision=finished.precision,
         threads=machine.threads,
         versions=dict(machine.versions),
     )

@@ -400,6 +400,7 @@ class Dispatch:
         done = self._parts.ledger.finish(job.id, loss=event.delivered.total)
         self._parts.checkpoints.discard(job.identity or "")
         text = f"It is painted, in {event.seconds:.0f} s: {_folder(job)} (loss {event.delivered.total:.4g})."
+        text = " ".join((text, *event.remarks))
         self._tell("done", text, job.path, details={"folder": str(_folder(job)), "seconds": event.seconds})
         self._look_after(done)
 

@@ -94,6 +94,18 @@ def test_a_checkpoint_is_kept_until_the_painting_is_done(house):
     assert house.checkpoints.load(identity) is None
 
 
+def test_the_closing_line_and_the_record_tell_the_engine_s_remarks(house):
+    house.drop("a.jpg")
+    house.rest()
+    house.worker.begin()
+    house.worker.step(4)
+    house.worker.finish("fp32", ("Went on in fp32 from step 3.", "In tiles."))
+    house.turn()
+
+    assert house.told("done")[-1].endswith(" Went on in fp32 from step 3. In tiles.")
+    assert house.record("a").remarks == ("Went on in fp32 from step 3.", "In tiles.")
+
+
 def test_progress_is_in_the_ledger_with_a_pace_that_follows_the_machine(house):
     house.drop("a.jpg")
     house.rest()

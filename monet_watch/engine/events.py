@@ -58,13 +58,16 @@ class Finished:
     """The painting: ``image`` is uint8, shape (H, W, 3), sRGB; ``curve`` holds the losses of every step.
 
     ``delivered`` are the losses of ``image`` itself, 8-bit and in range: what the viewer gets.
-    ``reason`` says why it ended: ``"all steps taken"``.
+    ``reason`` says why it ended: ``"all steps taken"``. ``precision`` is what the network computed in, at the end.
+    ``remarks`` say in a line each, for people, what went otherwise than asked for.
     """
 
     image: "NDArray[np.uint8]"
     curve: tuple[Losses, ...]
     delivered: Losses
     reason: str
+    precision: str = "fp32"
+    remarks: tuple[str, ...] = ()
 
 
 Event = Step | Snapshot | Checkpoint | Finished

@@ -68,7 +68,10 @@ class WeightsFacts(_Record):
 
 
 class MachineFacts(_Record):
-    """What painted it. The same record gives the same picture on the same machine."""
+    """What painted it. The same record gives the same picture on the same machine.
+
+    ``precision`` is what the network computed in: fp32, tf32 or bf16.
+    """
 
     device: str
     device_name: str
@@ -144,6 +147,7 @@ class PaintingRecord(_Record):
     resumed_at_step: int | None = Field(
         None, description="step of the checkpoint from which the last attempt went on; None if it painted all of it"
     )
+    remarks: tuple[str, ...] = Field((), description="what went otherwise than asked for, a line each")
     copied_from: str | None = Field(None, description="folder in the outbox whose files these are, if it is a copy")
 
     def to_bytes(self) -> bytes:

@@ -17,6 +17,7 @@ from monet_watch.engine.events import Losses
 from monet_watch.recipes import Recipe
 
 __all__ = [
+    "Allowance",
     "Cancel",
     "JobCheckpoint",
     "JobFailed",
@@ -56,6 +57,18 @@ class WeightsFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a worker may use of its machine: ``threads`` of the processor, and memory for one painting.
+
+    What is None is for the worker to find; it then takes its share, where ``sharers`` workers paint on one processor.
+    """
+
+    threads: int | None = None
+    memory_bytes: int | None = None
+    sharers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class PaintJob:
     """One painting to make. ``resume`` is the data of the last `JobCheckpoint`, if there was one.
 
@@ -83,7 +96,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """The network is loaded. ``versions`` maps software names to versions; ``device`` is e.g. ``cuda:0``."""
+    """The network is loaded. ``versions`` maps software names to versions; ``device`` is e.g. ``cuda:0``.
+
+    ``precision`` is what the device does best; `JobFinished` says what a painting was painted in.
+    """
 
     device: str
     device_name: str
@@ -134,7 +150,8 @@ class JobCheckpoint:
 class JobFinished:
     """The painting as a PNG file, its loss plot as a PNG file, and what is known about how it was made.
 
-    ``delivered`` are the losses of the painting as it lies in the PNG, 8-bit and in range, in fp32.
+    ``delivered`` are the losses of the painting as it lies in the PNG, 8-bit and in range, in fp32. ``precision`` and
+    ``remarks`` are those of `monet_watch.engine.events.Finished`.
     """
 
     job_id: int
@@ -146,6 +163,8 @@ class JobFinished:
     delivered: Losses
     reason: str
     seconds: float
+    precision: str = "fp32"
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

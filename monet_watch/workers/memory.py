@@ -133,12 +133,13 @@ class MemoryWorker:
         number = len(self._curve)
         self._post(JobCheckpoint(self.job.job_id, number, str(number).encode()))
 
-    def finish(self) -> None:
+    def finish(self, precision: str = "fp32", remarks: tuple[str, ...] = ()) -> None:
         """The painting is done after as many steps as were taken."""
         job, curve = self.job, tuple(self._curve)
         seconds = _SECONDS_PER_STEP * len(curve)
         delivered, reason = _losses(len(curve)), "all steps taken"
-        self._end(JobFinished(job.job_id, tiny_png(), tiny_png(255), _SIZE, _SIZE, curve, delivered, reason, seconds))
+        files = (tiny_png(), tiny_png(255))
+        self._end(JobFinished(job.job_id, *files, _SIZE, _SIZE, curve, delivered, reason, seconds, precision, remarks))
 
     def fail(self, kind: str, message: str, remedy: str = "") -> None:
         """The job cannot be done."""

@@ -95,6 +95,13 @@ def test_what_is_no_record_is_told_as_such(data):
         PaintingRecord.from_bytes(data)
 
 
+def test_a_record_without_the_fields_that_came_later_is_read():
+    fields = json.loads(a_record().to_bytes())
+    for name in ("remarks", "resumed_at_step", "copied_from"):
+        del fields[name]
+    assert PaintingRecord.from_bytes(json.dumps(fields).encode()) == a_record()
+
+
 def test_a_record_cannot_be_changed():
     with pytest.raises(ValidationError):
         a_record().identity = "other"
