@@ -229,6 +229,7 @@ def paint(
         weights,
         settings.devices[0],
         settings.threads,
+        settings.memory_limit,
         limit_pixels=int(settings.limit_megapixels * 1e6),
         limit_bytes=int(settings.limit_megabytes * 1e6),
     )

@@ -37,6 +37,10 @@ _PROGRAM = "monet-watch"
 _DEVICES = ("auto", "cpu", "cuda", "cuda:0", "mps")  # the shapes that a device's name may have, for messages
 _DEVICE = re.compile(r"auto|cpu|(cuda|mps)(:(0|[1-9][0-9]?))?")
 _WEIGHTS = ("oxford", "torchvision")
+_MEBI, _TEBI = 2**20, 2**40
+_UNITS = {"mb": 10**6, "mib": _MEBI, "gb": 10**9, "gib": 2**30, "tb": 10**12, "tib": _TEBI}
+_SIZE = re.compile(rf"(?P<number>\d+(\.\d*)?)\s*(?P<unit>{'|'.join(_UNITS)})", re.IGNORECASE | re.ASCII)
+_LEAST_MEMORY, _MOST_MEMORY = 256 * _MEBI, 64 * _TEBI
 
 
 def _path(value: object) -> object:
@@ -85,6 +89,25 @@ def _not_blank(glob: str) -> str:
     return glob
 
 
+def _size(value: object) -> object:
+    """The bytes of a size, which is a number of MiB, or a number with its unit."""
+    words = f"must be a size such as 6 GiB or 4096 MiB, not {shown(value)}"
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(words)
+    found = _SIZE.fullmatch(f"{value} MiB" if not isinstance(value, str) else value.strip())
+    if found is None:
+        raise ValueError(words)
+    return int(float(found["number"]) * _UNITS[found["unit"].lower()])
+
+
+def _within_bounds(size_bytes: int) -> int:
+    if size_bytes < _LEAST_MEMORY:
+        raise ValueError(f"must be at least {_LEAST_MEMORY // _MEBI} MiB, not {size_bytes / _MEBI:g} MiB")
+    if size_bytes > _MOST_MEMORY:
+        raise ValueError(f"must be at most {_MOST_MEMORY // _TEBI} TiB")
+    return size_bytes
+
+
 _Path = Annotated[Path, BeforeValidator(_path)]
 _Paths = Annotated[tuple[_Path, ...], BeforeValidator(_listed)]
 _Devices = Annotated[
@@ -94,6 +117,7 @@ _Devices = Annotated[
 ]
 _Globs = Annotated[tuple[Annotated[str, AfterValidator(_not_blank)], ...], BeforeValidator(_listed)]
 _Number = Annotated[float, Strict()]
+_Memory = Annotated[int, AfterValidator(_within_bounds), BeforeValidator(_size)]
 _RECORD = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -109,7 +133,7 @@ class LogSettings(BaseModel):
 class Config(BaseModel):
     """The daemon's settings, frozen; from `load_config`, every path is absolute.
 
-    Sizes are in millions of pixels and of bytes, times in seconds.
+    Sizes are in millions of pixels and of bytes, ``memory_limit`` is in bytes, times are in seconds.
     """
 
     model_config = _RECORD
@@ -121,6 +145,7 @@ class Config(BaseModel):
     weights: Annotated[Literal["oxford", "torchvision"] | Path, BeforeValidator(_weights)] = "oxford"
     devices: _Devices = ("auto",)
     threads: Annotated[int, Strict(), Field(ge=1, le=1024)] | None = None
+    memory_limit: _Memory | None = None
     settle_seconds: _Number = Field(2.0, ge=0, le=3600)
     rescan_seconds: _Number = Field(300.0, ge=1, le=86400)
     watch: Literal["auto", "events", "polling"] = "auto"

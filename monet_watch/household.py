@@ -218,7 +218,7 @@ class _Rooms:
             arrivals=arrivals,
             checkpoints=self.checkpoints,
             aftercare=Aftercare(config.inbox, config.after, config.archive, self.limit_bytes),
-            make_worker=_worker_factory(self.weights, config.threads),
+            make_worker=_worker_factory(self.weights, config),
             post=self.house.mailbox.post,
             tell=self.house.tell,
             clock=time.monotonic,
@@ -229,8 +229,11 @@ class _Rooms:
         return Dispatch(parts, config.devices)
 
 
-def _worker_factory(weights_file: WeightsFile, threads: int | None) -> WorkerFactory:
+def _worker_factory(weights_file: WeightsFile, config: Config) -> WorkerFactory:
+    on_cards = sum(device.startswith("cuda") for device in config.devices)
+    sharers = max(1, len(config.devices) - on_cards)  # of the processor and its memory, as a Mac's card is as well
+
     def make_worker(device: str, post: Post) -> Worker:
-        return LocalWorker(device, weights_file, post, threads)
+        return LocalWorker(device, weights_file, post, config.threads, config.memory_limit, sharers)
 
     return make_worker

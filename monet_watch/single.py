@@ -52,6 +52,7 @@ class Order:
     weights: WeightsFile
     device: str = "auto"
     threads: int | None = None
+    memory_bytes: int | None = None
     limit_pixels: int = 200_000_000
     limit_bytes: int = 512_000_000
 
@@ -140,7 +141,7 @@ class _Sitting:
 
     def run(self, picture: PictureFile) -> None:
         order = self._order
-        worker = LocalWorker(order.device, order.weights, self._events.put, order.threads)
+        worker = LocalWorker(order.device, order.weights, self._events.put, order.threads, order.memory_bytes)
         worker.start()
         try:
             while not self._handle(worker, picture, self._events.get()):
@@ -200,7 +201,8 @@ class _Sitting:
             job, state=JobState.DONE, folder=self._folder, finished_at=time.time(), loss=finished.delivered.total
         )
         self._console.update(_overview(self._job))
-        self._tell("done", f"It is painted, in {finished.seconds:.0f} s (loss {finished.delivered.total:.4g}).")
+        text = f"It is painted, in {finished.seconds:.0f} s (loss {finished.delivered.total:.4g})."
+        self._tell("done", " ".join((text, *finished.remarks)))
 
     def _tell(self, event: str, text: str, level: Level = Level.INFO) -> None:
         tell(self._console, event, text, self._order.photo.name, level)

@@ -64,9 +64,10 @@ def test_every_key_is_read(write, etc):
     config = load_config(
         write(
             "inbox: in\noutbox: out\nstate: s\nstyle_library: [lib, /lib]\nweights: w.pth\n"
-            "devices: [cpu, 'cuda:1']\nthreads: 3\nsettle_seconds: 1\nrescan_seconds: 60\nwatch: polling\n"
-            "polling_seconds: 0.5\nafter: move\narchive: arch\nignore: ['*.bak', 'a/**']\nlimit_megapixels: 12.5\n"
-            "limit_megabytes: 64\nlog: {level: debug, format: json}\ndefaults: {steps: 3, style: turner}\n"
+            "devices: [cpu, 'cuda:1']\nthreads: 3\nmemory_limit: 6 GiB\nsettle_seconds: 1\nrescan_seconds: 60\n"
+            "watch: polling\npolling_seconds: 0.5\nafter: move\narchive: arch\nignore: ['*.bak', 'a/**']\n"
+            "limit_megapixels: 12.5\nlimit_megabytes: 64\nlog: {level: debug, format: json}\n"
+            "defaults: {steps: 3, style: turner}\n"
         )
     )
     assert config.model_dump(exclude_none=True) == {
@@ -77,6 +78,7 @@ def test_every_key_is_read(write, etc):
         "weights": etc / "w.pth",
         "devices": ("cpu", "cuda:1"),
         "threads": 3,
+        "memory_limit": 6 * 2**30,
         "settle_seconds": 1.0,
         "rescan_seconds": 60.0,
         "watch": "polling",
@@ -108,6 +110,23 @@ def test_a_config_is_frozen():
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:15", "mps", "mps:0"])
 def test_the_devices_names(write, device):
     assert load_config(write(f"devices: '{device}'\n")).devices == (device,)
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("4096", 4096 * 1024**2),
+        ("300.5", 300 * 1024**2 + 512 * 1024),
+        ("4096 MiB", 4 * 1024**3),
+        ("6GiB", 6 * 1024**3),
+        ("1.5 gib", 1536 * 1024**2),
+        ("6 GB", 6_000_000_000),
+        ("'  512 mb '", 512_000_000),
+        ("1 TiB", 1024**4),
+    ],
+)
+def test_a_memory_limit_is_a_size_or_a_number_of_mebibytes(write, text, size_bytes):
+    assert load_config(write(f"memory_limit: {text}\n")).memory_limit == size_bytes
 
 
 @pytest.mark.parametrize("weights", ["oxford", "torchvision"])
@@ -233,6 +252,14 @@ def test_a_default_style_that_is_missing_is_told_with_its_place_in_the_config(wr
         ("rescan_seconds: 100000", "1:17: rescan_seconds: must be at most 86400, not 100000"),
         ("polling_seconds: 0", "1:18: polling_seconds: must be at least 0.1, not 0"),
         ("polling_seconds: 4000", "1:18: polling_seconds: must be at most 3600, not 4000"),
+        ("memory_limit: much", "1:15: memory_limit: must be a size such as 6 GiB or 4096 MiB, not 'much'"),
+        ("memory_limit: 6 GiBs", "1:15: memory_limit: must be a size such as 6 GiB or 4096 MiB, not '6 GiBs'"),
+        ("memory_limit: -6 GiB", "1:15: memory_limit: must be a size such as 6 GiB or 4096 MiB, not '-6 GiB'"),
+        ("memory_limit: .inf", "1:15: memory_limit: must be a size such as 6 GiB or 4096 MiB, not inf"),
+        ("memory_limit: true", "1:15: memory_limit: must be a size such as 6 GiB or 4096 MiB, not true"),
+        ("memory_limit: [1]", "1:15: memory_limit: must be a size such as 6 GiB or 4096 MiB, not a list"),
+        ("memory_limit: 6", "1:15: memory_limit: must be at least 256 MiB, not 6 MiB"),
+        ("memory_limit: 65 TiB", "1:15: memory_limit: must be at most 64 TiB"),
         ("limit_megapixels: 0", "1:19: limit_megapixels: must be more than 0, not 0"),
         ("limit_megapixels: 5000", "1:19: limit_megapixels: must be at most 4000, not 5000"),
         ("limit_megabytes: 0", "1:18: limit_megabytes: must be more than 0, not 0"),
@@ -420,8 +447,8 @@ def test_the_example_changes_nothing():
 def test_the_example_sets_every_key_that_has_a_plain_value():
     text = EXAMPLE.read_text(encoding="utf-8")
     set_in_it = {found["key"] for found in KEY.finditer(text) if not found["comment"] and not found["group"]}
-    without_value = {"state", "threads", "archive"} | {"style_library", "ignore"}  # None, and empty lists
-    assert set_in_it == set(Config.model_fields) - without_value
+    none, empty_lists = {"state", "threads", "memory_limit", "archive"}, {"style_library", "ignore"}
+    assert set_in_it == set(Config.model_fields) - none - empty_lists
 
 
 def test_the_examples_comments_uncommented_are_valid_and_show_classics_values(tmp_path):
@@ -430,6 +457,7 @@ def test_the_examples_comments_uncommented_are_valid_and_show_classics_values(tm
     config = load_config(tmp_path / "config.yaml")
     assert config.defaults.changes() == CLASSIC.model_dump(exclude={"recipe"})
     assert (config.defaults.recipe, config.defaults.style) == ("classic", ("water-garden",))
+    assert config.memory_limit == 6 * 2**30
     assert config.threads == 4 and config.archive == tmp_path / "archive" and len(config.ignore) == 2
 
 

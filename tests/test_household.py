@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from monet_watch import household
 from monet_watch.config import load_config
 from monet_watch.console import PlainConsole
 from monet_watch.daemon import Mailbox, Outcome
@@ -14,6 +15,7 @@ from monet_watch.household import House, find_weights, run_daemon, weights_folde
 from monet_watch.ledger import LEDGER_NAME, JobState, Ledger
 from monet_watch.notices import Notice
 from monet_watch.service import single_instance
+from monet_watch.workers.base import Allowance, WeightsFile
 from monet_watch.workers.memory import tiny_png
 from tests.rehearsal import Rehearsal
 
@@ -47,6 +49,20 @@ def home(tmp_path):
 def stream(tmp_path):
     with (tmp_path / "console.txt").open("w") as stream:
         yield stream
+
+
+@pytest.mark.parametrize(
+    ("devices", "sharers"),
+    [(("auto",), 1), (("cpu",), 1), (("cuda:0", "cuda:1"), 1), (("cpu", "cuda:0"), 1), (("cpu", "mps"), 2)],
+)
+def test_a_worker_is_allowed_what_the_config_says_and_shares_with_those_on_no_card_of_their_own(
+    tmp_path, devices, sharers
+):
+    config = load_config(None, {"devices": devices, "threads": 3, "memory_limit": "1 GiB"})
+    weights = WeightsFile("oxford", tmp_path / "weights.bin", "00" * 32)
+    worker = household._worker_factory(weights, config)(devices[0], lambda event: None)
+
+    assert worker._allowance == Allowance(threads=3, memory_bytes=2**30, sharers=sharers)
 
 
 def painted_elsewhere(home: Home, *names: str) -> None:

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
 from monet_watch.errors import MonetWatchError, WorkerError
-from monet_watch.workers.base import Cancel, PaintJob, Post, Stop, WeightsFile, WorkerDied
+from monet_watch.workers.base import Allowance, Cancel, PaintJob, Post, Stop, WeightsFile, WorkerDied
 
 __all__ = ["LocalWorker", "measured_step"]
 
@@ -23,15 +23,23 @@ _SPAWN = multiprocessing.get_context("spawn")
 class LocalWorker:
     """A process that holds the network on one device. See `monet_watch.workers.base.Worker`.
 
-    ``device`` is ``auto`` or a name that torch knows. ``threads`` bounds what one step uses of the processor;
-    None leaves it to torch. ``post`` is called from another thread.
+    ``device`` is ``auto`` or a name that torch knows. ``threads``, ``memory_bytes`` and ``sharers`` are those of its
+    `Allowance`. ``post`` is called from another thread.
     """
 
-    def __init__(self, device: str, weights: WeightsFile, post: Post, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        device: str,
+        weights: WeightsFile,
+        post: Post,
+        threads: int | None = None,
+        memory_bytes: int | None = None,
+        sharers: int = 1,
+    ) -> None:
         self._device = device
         self._weights = weights
         self._post = post
-        self._threads = threads
+        self._allowance = Allowance(threads, memory_bytes, sharers)
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self._reader: threading.Thread | None = None
@@ -55,7 +63,7 @@ class LocalWorker:
         if self._connection is not None:
             raise WorkerError(f"The worker {self._device} was started before.")
         self._connection, theirs = _SPAWN.Pipe()
-        arguments = (theirs, self._weights, self._device, self._threads)
+        arguments = (theirs, self._weights, self._device, self._allowance)
         try:
             self._process = _start_process(_serve, arguments, f"monet-watch worker {self._device}")
         except WorkerError as error:
@@ -151,11 +159,11 @@ def _start_process(target: Callable[..., None], arguments: tuple[object, ...], n
 # Torch is imported below, in the new process, and never in the daemon. Ctrl-C must not end it meanwhile.
 
 
-def _serve(connection: Connection, weights: WeightsFile, device: str, threads: int | None) -> None:
+def _serve(connection: Connection, weights: WeightsFile, device: str, allowance: Allowance) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from monet_watch.workers.worker import serve
 
-    serve(connection, weights, device, threads)
+    serve(connection, weights, device, allowance)
     os._exit(0)  # torch takes seconds to take itself down, and nothing is left to be saved
 
 

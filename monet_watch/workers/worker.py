@@ -28,15 +28,18 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from monet_watch import __version__
-from monet_watch.engine.events import Checkpoint, Event, Finished, Losses, Snapshot, Step
+from monet_watch.engine.events import Checkpoint, Event, Finished, Snapshot, Step
 from monet_watch.engine.paint import paint
 from monet_watch.engine.photo import Photo, decode, fitted_size, resize
+from monet_watch.engine.precision import best_precision
 from monet_watch.engine.vgg import VGG19, load_vgg19
 from monet_watch.errors import MonetWatchError, PhotoError, WorkerError
 from monet_watch.outbox.picture import encode_png
 from monet_watch.outbox.plot import plot_losses
 from monet_watch.recipes import Recipe
+from monet_watch.workers.allocator import give_back_memory, keep_large_blocks
 from monet_watch.workers.base import (
+    Allowance,
     Cancel,
     JobCheckpoint,
     JobFailed,
@@ -53,6 +56,8 @@ from monet_watch.workers.base import (
     WorkerEvent,
     WorkerReady,
 )
+from monet_watch.workers.machine import available_memory, memory_for_a_painting, physical_cores
+from monet_watch.workers.sender import Deferred, Sender
 
 __all__ = ["describe", "measure_step", "painting_events", "serve"]
 
@@ -60,15 +65,26 @@ _WARM_UP_STEPS = 2
 _MEASURED_STEPS = 5
 
 
-def painting_events(job: PaintJob, network: VGG19, stop: Callable[[], bool]) -> Iterator[WorkerEvent]:
+def painting_events(
+    job: PaintJob, network: VGG19, stop: Callable[[], bool], memory_bytes: int | None = None
+) -> Iterator[WorkerEvent]:
     """Paint ``job`` and yield what happens; every error but one becomes a `JobFailed`.
 
     ``stop`` is asked after every step; once it says True, a `JobCheckpoint` and `JobStopped` end the stream.
+    ``memory_bytes`` is what the painting may use; None where nobody knows.
 
     Raises WorkerError where the device fails: it is of no more use to this process, whatever the job.
     """
+    for event in _deferred_events(job, network, stop, memory_bytes):
+        yield event() if callable(event) else event
+
+
+def _deferred_events(
+    job: PaintJob, network: VGG19, stop: Callable[[], bool], memory_bytes: int | None
+) -> Iterator[WorkerEvent | Deferred]:
+    """The events of `painting_events`; what is large may be encoded by another thread while the painting goes on."""
     try:
-        yield from _Painting(job).events(network, stop)
+        yield from _Painting(job, memory_bytes).events(network, stop)
     except MonetWatchError as error:
         yield JobFailed(job.job_id, type(error).__name__, error.message, error.remedy)
     except Exception as error:  # the boundary: whatever a job does, the worker goes on to the next
@@ -101,7 +117,8 @@ def _first_line(error: Exception) -> str:
 
 def _out_of_memory(job: PaintJob, error: Exception) -> JobFailed:
     message = f"There is not enough memory to paint it: {error}"
-    return JobFailed(job.job_id, "OutOfMemory", message, "Set a smaller image_size, or give the machine more memory.")
+    remedy = "Set a lower memory_limit in the config, so that it is painted in smaller tiles, or a smaller image_size."
+    return JobFailed(job.job_id, "OutOfMemory", message, remedy)
 
 
 def _unexpected(job: PaintJob, error: Exception) -> JobFailed:
@@ -112,14 +129,15 @@ def _unexpected(job: PaintJob, error: Exception) -> JobFailed:
 class _Painting:
     """One job on its way: what the encoders of its files need to know."""
 
-    def __init__(self, job: PaintJob) -> None:
+    def __init__(self, job: PaintJob, memory_bytes: int | None) -> None:
         self._job = job
+        self._memory_bytes = memory_bytes
         self._photo = decode(job.photo.data, job.limit_pixels)
         height, width = self._photo.image.shape[:2]
         self._width, self._height = fitted_size(width, height, job.recipe.image_size, job.recipe.enlarge)
         self._started = time.monotonic()
 
-    def events(self, network: VGG19, stop: Callable[[], bool]) -> Iterator[WorkerEvent]:
+    def events(self, network: VGG19, stop: Callable[[], bool]) -> Iterator[WorkerEvent | Deferred]:
         job = self._job
         styles = [_decode_style(style, job.limit_pixels).image for style in job.styles]
         resume = _usable_checkpoint(job, self._width, self._height)
@@ -131,7 +149,7 @@ class _Painting:
         if not finished:
             yield JobStopped(job.job_id)
 
-    def _translate(self, event: Event, seconds: float) -> WorkerEvent:
+    def _translate(self, event: Event, seconds: float) -> WorkerEvent | Deferred:
         job_id = self._job.job_id
         match event:
             case Step(number, losses):
@@ -139,9 +157,9 @@ class _Painting:
             case Snapshot(number, image):
                 return JobSnapshot(job_id, number, self._png(image))
             case Checkpoint(number, state):
-                return JobCheckpoint(job_id, number, save_tensors(state))
-            case Finished(image, curve, delivered, reason):
-                return self._finished(image, curve, delivered, reason)
+                return lambda: JobCheckpoint(job_id, number, save_tensors(state))
+            case Finished():
+                return self._finished(event)
 
     def _png(self, image: NDArray[np.uint8]) -> bytes:
         alpha = self._photo.alpha
@@ -154,14 +172,20 @@ class _Painting:
         }
         return encode_png(image, alpha=alpha, text=text, date_taken=self._photo.date_taken)
 
-    def _finished(
-        self, image: NDArray[np.uint8], curve: tuple[Losses, ...], delivered: Losses, reason: str
-    ) -> JobFinished:
+    def _finished(self, event: Finished) -> JobFinished:
         job = self._job
-        plot = plot_losses(curve, title=job.photo.name, save_every=job.recipe.save_every, reason=reason)
-        seconds = time.monotonic() - self._started
         return JobFinished(
-            job.job_id, self._png(image), plot, self._width, self._height, curve, delivered, reason, seconds
+            job.job_id,
+            self._png(event.image),
+            plot_losses(event.curve, title=job.photo.name, save_every=job.recipe.save_every, reason=event.reason),
+            self._width,
+            self._height,
+            event.curve,
+            event.delivered,
+            event.reason,
+            time.monotonic() - self._started,
+            event.precision,
+            event.remarks,
         )
 
 
@@ -202,7 +226,7 @@ def measure_step(weights: WeightsFile, device: str, threads: int | None, image_s
     The pictures are random, which takes as long as any. Sets torch up for this process as `serve` does. Raises
     WeightsError, or SettingsError where there is no such device.
     """
-    _set_up_torch(threads)
+    _set_up_torch(Allowance(threads))
     network = load_vgg19(weights.path, weights.sha256, device)
     photo, style = np.random.default_rng(0).integers(0, 256, (2, image_size, image_size, 3), dtype=np.uint8)
     recipe = Recipe(image_size=image_size, steps=_WARM_UP_STEPS + _MEASURED_STEPS)
@@ -224,24 +248,24 @@ def describe(network: VGG19) -> WorkerReady:
         "numpy": np.__version__,
         "pillow": PIL.__version__,
     }
-    return WorkerReady(str(device), device_name, "fp32", torch.get_num_threads(), versions)
+    return WorkerReady(str(device), device_name, best_precision(device), torch.get_num_threads(), versions)
 
 
-def serve(connection: Connection, weights: WeightsFile, device: str, threads: int | None) -> None:
+def serve(connection: Connection, weights: WeightsFile, device: str, allowance: Allowance) -> None:
     """Load the network, then paint what arrives on ``connection`` until `Stop`, or until the other end is gone.
 
     Runs as the main function of a process, and ends with the process that started it, even in the middle of a step.
     """
     _set_up_process()
-    _set_up_torch(threads)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+    _set_up_torch(allowance)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError), Sender(connection) as sender:
         # When the daemon is gone there is nobody to tell; whoever starts next goes on from the last checkpoint.
         try:
             network = load_vgg19(weights.path, weights.sha256, device)
-            connection.send(describe(network))
-            _Server(connection, network).run()
+            sender.send(describe(network))
+            _Server(connection, sender, network, allowance).run()
         except (MonetWatchError, RuntimeError) as error:  # a device that fails makes torch raise the latter
-            connection.send(WorkerDied(str(error)))
+            sender.send(WorkerDied(str(error)))
 
 
 def _set_up_process() -> None:
@@ -260,9 +284,18 @@ def _end_with_parent() -> None:
         os._exit(1)  # the main thread may be in the middle of a step that takes a minute
 
 
-def _set_up_torch(threads: int | None) -> None:
+def _set_up_torch(allowance: Allowance) -> None:
+    """Set torch, and the allocator that it works with, for the whole process.
+
+    A step uses as many threads as the allowance says, else as many as OMP_NUM_THREADS (torch reads it), else this
+    worker's share of the physical cores: a convolution keeps the whole of a core busy, and a second thread on it has
+    nothing to add. Numbers too small to be normal count as zero: processors take a hundred times longer for them.
+    """
+    threads = allowance.threads or _share_of_cores(allowance.sharers)
     if threads is not None:
         torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    keep_large_blocks()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, deterministic CUDA products are refused
     torch.use_deterministic_algorithms(True, warn_only=True)
     # It would fill every tensor that is about to be written, to guard against reading what never was.
@@ -273,12 +306,29 @@ def _set_up_torch(threads: int | None) -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
+def _share_of_cores(sharers: int) -> int | None:
+    """The threads of one worker where the processor is shared by so many; None leaves the choice to torch."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return None
+    return max(1, (physical_cores() or torch.get_num_threads()) // sharers)
+
+
+def _free_memory(device: torch.device) -> int | None:
+    """The bytes that a painting on ``device`` can have; what torch keeps of a card's memory and does not use counts."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return available_memory()
+
+
 @dataclass
 class _Server:
     """Takes messages in turn; ``stopped`` once the worker is to end."""
 
     connection: Connection
+    sender: Sender
     network: VGG19
+    allowance: Allowance
     stopped: bool = False
 
     def run(self) -> None:
@@ -292,8 +342,15 @@ class _Server:
                     pass  # a Cancel that crossed the end of its job
 
     def _paint(self, job: PaintJob) -> None:
-        for event in painting_events(job, self.network, self._asked_to_stop):
-            self.connection.send(event)
+        for event in _deferred_events(job, self.network, self._asked_to_stop, self._memory_bytes()):
+            self.sender.send(event)
+        give_back_memory()
+
+    def _memory_bytes(self) -> int | None:
+        """What the next painting may use; on a card, no other worker takes a share of it."""
+        device = self.network.device
+        sharers = 1 if device.type == "cuda" else self.allowance.sharers
+        return memory_for_a_painting(_free_memory(device), self.allowance.memory_bytes, sharers)
 
     def _asked_to_stop(self) -> bool:
         """Read what has arrived in the middle of a job. A pipe that has ended asks for an end as well."""

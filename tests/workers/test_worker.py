@@ -3,7 +3,12 @@
 import io
 import itertools
 import multiprocessing
+import os
 import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +17,12 @@ from PIL import Image
 
 from monet_watch.engine.events import Finished
 from monet_watch.engine.paint import paint
+from monet_watch.engine.precision import best_precision
 from monet_watch.engine.vgg import VGG19
 from monet_watch.errors import SettingsError, WeightsError, WorkerError
 from monet_watch.recipes import Recipe
 from monet_watch.workers.base import (
+    Allowance,
     JobCheckpoint,
     JobFailed,
     JobFinished,
@@ -26,8 +33,10 @@ from monet_watch.workers.base import (
     PictureFile,
     WeightsFile,
 )
+from monet_watch.workers.machine import physical_cores
 from monet_watch.workers.worker import describe, measure_step, painting_events
 
+ROOT = Path(__file__).parents[2]
 RECIPE = Recipe(image_size=32, steps=6, save_every=4)
 
 
@@ -155,13 +164,14 @@ def test_a_loss_that_is_not_finite_fails_the_job(make_job, tiny_convolutions):
 
 def test_a_lack_of_memory_is_told_with_what_to_do(make_job, tiny_convolutions):
     class Greedy(VGG19):
-        def forward(self, image, layers):
+        def walk(self, *arguments, **options):
             torch.empty(2**50, dtype=torch.uint8)
-            return super().forward(image, layers)
+            return super().walk(*arguments, **options)
 
     failed = run(make_job(), Greedy(tiny_convolutions))[-1]
     assert failed.kind == "OutOfMemory"
-    assert "memory" in failed.message and "image_size" in failed.remedy
+    assert "memory" in failed.message
+    assert "memory_limit" in failed.remedy and "image_size" in failed.remedy
 
 
 @pytest.mark.parametrize(
@@ -177,7 +187,7 @@ def test_a_lack_of_memory_is_told_with_what_to_do(make_job, tiny_convolutions):
 )
 def test_whatever_happens_in_a_job_becomes_its_failure(make_job, tiny_convolutions, error, kind):
     class Failing(VGG19):
-        def forward(self, image, layers):
+        def walk(self, *arguments, **options):
             raise error
 
     events = run(make_job(), Failing(tiny_convolutions))
@@ -187,7 +197,7 @@ def test_whatever_happens_in_a_job_becomes_its_failure(make_job, tiny_convolutio
 
 def failing_network(convolutions, words):
     class Failing(VGG19):
-        def forward(self, image, layers):
+        def walk(self, *arguments, **options):
             raise RuntimeError(words)
 
     return Failing(convolutions)
@@ -212,13 +222,13 @@ def test_a_worker_whose_device_fails_dies_and_says_why(monkeypatch, make_job, ti
     from monet_watch.workers import worker
 
     monkeypatch.setattr(worker, "_set_up_process", lambda: None)
-    monkeypatch.setattr(worker, "_set_up_torch", lambda threads: None)
+    monkeypatch.setattr(worker, "_set_up_torch", lambda allowance: None)
     broken = failing_network(tiny_convolutions, "CUDA error: unspecified launch failure")
     monkeypatch.setattr(worker, "load_vgg19", lambda *_: broken)
     ours, theirs = multiprocessing.Pipe()
     with ours, theirs:
         ours.send(make_job())
-        worker.serve(theirs, tiny_weights, "cuda:0", None)
+        worker.serve(theirs, tiny_weights, "cuda:0", Allowance())
         events = [ours.recv() for _ in range(3)]
         assert not ours.poll()
 
@@ -244,7 +254,8 @@ def test_a_step_s_seconds_leave_out_what_the_listener_does(make_job, tiny_networ
 def test_the_description_names_device_threads_and_versions(tiny_network):
     ready = describe(tiny_network)
 
-    assert (ready.device, ready.precision, ready.threads) == ("cpu", "fp32", torch.get_num_threads())
+    assert (ready.device, ready.precision) == ("cpu", best_precision(torch.device("cpu")))
+    assert ready.threads == torch.get_num_threads()
     assert ready.versions["torch"] == torch.__version__
     assert set(ready.versions) == {"monet-watch", "python", "torch", "numpy", "pillow"}
 
@@ -260,6 +271,54 @@ def test_what_cannot_be_measured_is_told(tiny_weights, tmp_path, restored_torch)
         measure_step(WeightsFile("gone", tmp_path / "gone.pth", "0" * 64), "cpu", None, image_size=48)
 
 
+def test_a_painting_s_precision_and_remarks_are_the_engine_s(make_job, tiny_network, monkeypatch):
+    from monet_watch.workers import worker
+
+    def paint_otherwise(*arguments):
+        for event in paint(*arguments):
+            is_end = isinstance(event, Finished)
+            yield replace(event, precision="bf16", remarks=("In tiles of 512 pixels.",)) if is_end else event
+
+    monkeypatch.setattr(worker, "paint", paint_otherwise)
+    finished = run(make_job(), tiny_network)[-1]
+    assert (finished.precision, finished.remarks) == ("bf16", ("In tiles of 512 pixels.",))
+
+
+WORKER_SET_UP = """
+import sys, torch
+from monet_watch.workers.base import Allowance
+from monet_watch.workers.worker import _set_up_torch
+_set_up_torch(Allowance({allowance}))
+print(torch.get_num_threads(), float(torch.tensor(1e-30) * torch.tensor(1e-10)))
+"""
+
+
+def set_up(allowance, **environment):
+    """Threads, and what a number too small to be normal counts as, in a process that was set up for painting."""
+    script = WORKER_SET_UP.format(allowance=allowance)
+    environ = {**{key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}, **environment}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, check=True)
+    threads, product = done.stdout.split()
+    return int(threads), float(product)
+
+
+def test_numbers_too_small_to_be_normal_count_as_zero():
+    assert set_up("threads=3") == (3, 0.0)
+
+
+def test_threads_are_the_settings_the_environment_s_or_a_share_of_the_cores():
+    cores = physical_cores() or torch.get_num_threads()
+    assert set_up("", OMP_NUM_THREADS="1")[0] == 1
+    assert (
+        set_up(
+            "",
+        )[0]
+        == cores
+    )
+    assert set_up("sharers=2")[0] == max(1, cores // 2)
+
+
 @pytest.fixture
 def restored_torch():
     """What a worker sets for its whole process is undone after the test."""
@@ -267,4 +326,5 @@ def restored_torch():
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     yield
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
     torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
