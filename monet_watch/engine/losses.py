@@ -1,90 +1,407 @@
-"""The objective of the method: content, style and total variation.
+"""The objective of the method: content, style and total variation, and its gradient.
 
 Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016): content loss
 (equation 1), Gram matrix (3), style loss (4 and 5), total (7). Means stand where the paper has sums, so that the
 weights mean the same at every size of picture.
+
+Style is a function of `Moments`, which are sums over positions; so is the content loss. That is why a picture may be
+taken tile by tile: a first pass over the tiles adds up what the losses are made of, and a second one brings the
+loss's derivative, which is then known, back to the pixels. A picture that is one tile needs one pass for both.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from monet_watch.engine.events import Losses
-from monet_watch.engine.vgg import VGG19
+from monet_watch.engine.tiles import Tile, block_of, split
+from monet_watch.engine.vgg import VGG19, Padding, Precision
 from monet_watch.recipes import Recipe
 
-__all__ = ["Objective", "WeightedLosses", "gram_matrix", "style_targets", "total_variation"]
+__all__ = [
+    "Evaluation",
+    "Moments",
+    "Objective",
+    "StyleTerm",
+    "gaussian_distance",
+    "gram_distance",
+    "style_targets",
+    "total_variation",
+]
 
-
-def gram_matrix(features: Tensor) -> Tensor:
-    """Return G = F·Fᵀ / (C·H·W), shape (C, C), of activations (1, C, H, W)."""
-    _, channels, height, width = features.shape
-    flat = features.reshape(channels, height * width)  # (C, H·W)
-    return flat @ flat.T / (channels * height * width)
+RIDGE = 1e-5
+"""Share of the target's mean variance that is added to the variances of both Gaussians: no channel is ever dead."""
 
 
 def total_variation(image: Tensor) -> Tensor:
     """Return the sum of absolute differences of horizontal and of vertical neighbours of (1, 3, H, W)."""
-    horizontal = (image[..., :, 1:] - image[..., :, :-1]).abs().sum()
-    vertical = (image[..., 1:, :] - image[..., :-1, :]).abs().sum()
-    return horizontal + vertical
-
-
-def style_targets(network: VGG19, styles: Sequence[Tensor], layers: Sequence[str]) -> dict[str, Tensor]:
-    """Return for each layer the Gram matrix (C, C) that a painting should have.
-
-    ``styles`` are pictures (1, 3, H, W) in [0, 1], of any sizes. Of several pictures it is the mean of their Gram
-    matrices: the point from which the squared distances to all of them have the least sum.
-    """
-    with torch.no_grad():
-        grams = [{name: gram_matrix(f) for name, f in network(style, layers).items()} for style in styles]
-    return {name: torch.stack([gram[name] for gram in grams]).mean(dim=0) for name in layers}
+    return image.diff(dim=-1).abs().sum() + image.diff(dim=-2).abs().sum()
 
 
 @dataclass(frozen=True, slots=True)
-class WeightedLosses:
-    """The losses as scalars on the device, each times its weight; ``total`` carries the graph."""
+class Moments:
+    """What style is made of, in one layer: means over positions of activations f (C,).
 
-    total: Tensor
-    style: Tensor
-    content: Tensor
-    tv: Tensor
+    ``second`` (C, C) is the mean of f·fᵀ, C times the Gram matrix; ``mean`` (C,) that of f, where a statistic asks.
+    """
 
-    def to_floats(self) -> Losses:
-        """Return the plain numbers, in one transfer from the device."""
-        return Losses(*torch.stack([self.total, self.style, self.content, self.tv]).detach().tolist())
+    second: Tensor
+    mean: Tensor | None = None
+
+
+Distance = tuple[Tensor, Moments]
+"""A loss, as a scalar, and its derivatives with respect to the moments; that of the second moments is symmetric."""
+
+
+def gram_distance(moments: Moments, target: Moments) -> Distance:
+    """Return the mean squared difference of the Gram matrices F·Fᵀ / (C·H·W)."""
+    channels = moments.second.shape[0]
+    difference = (moments.second - target.second) / channels
+    return difference.square().mean(), Moments(difference * (2 / channels**3))
+
+
+def gaussian_distance(moments: Moments, target: Moments) -> Distance:
+    """Return the squared Wasserstein-2 distance between the Gaussians that have these moments.
+
+    |m - m*|² + tr(S + S* - 2·(S*^½·S·S*^½)^½): Dowson and Landau, "The Fréchet distance between multivariate normal
+    distributions" (1982). Its derivative with respect to S is 1 - S*^½·(S*^½·S·S*^½)^-½·S*^½. Both covariances have
+    `RIDGE` added. The matrices are decomposed on the CPU in double precision, where it is both fast and exact.
+    """
+    m, s = _gaussian(moments)
+    m_target, s_target = _gaussian(target)
+    ridge = RIDGE * s_target.diagonal().mean().clamp(min=1e-12) * torch.eye(len(m), dtype=s.dtype)
+    root, _ = _roots(s_target + ridge)
+    middle, inverse = _roots(root @ (s + ridge) @ root)
+    shift = m - m_target
+    loss = shift.square().sum() + (s + s_target + 2 * ridge - 2 * middle).diagonal().sum()
+    by_s = torch.eye(len(m), dtype=s.dtype) - root @ inverse @ root
+    by_mean = 2 * (shift - by_s @ m)  # the mean moves the covariance, too: S = second - m·mᵀ
+    where = moments.second
+    return loss.to(where.dtype).to(where.device), Moments(_like(where, by_s), _like(where, by_mean))
+
+
+def _gaussian(moments: Moments) -> tuple[Tensor, Tensor]:
+    assert moments.mean is not None
+    mean, second = (value.to("cpu").double() for value in (moments.mean, moments.second))
+    return mean, second - torch.outer(mean, mean)
+
+
+def _roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the square root of a symmetric positive matrix, and the root's inverse."""
+    values, vectors = torch.linalg.eigh(matrix)
+    limits = torch.finfo(values.dtype)
+    roots = values.clamp(min=limits.eps * values[-1].item() + limits.tiny).sqrt()  # none is below what rounding makes
+    return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T
+
+
+def _like(where: Tensor, value: Tensor) -> Tensor:
+    return value.to(where.dtype).to(where.device)
+
+
+_DISTANCES = {"gram": gram_distance, "gaussian": gaussian_distance}
+
+
+@dataclass(frozen=True, slots=True)
+class StyleTerm:
+    """How styles are compared: the statistic, the share of each layer (1 where none is given), and where to tap."""
+
+    statistic: Literal["gram", "gaussian"] = "gram"
+    weights: Mapping[str, float] = field(default_factory=dict)
+    after_relu: bool = False
+
+    @property
+    def needs_mean(self) -> bool:
+        """Whether the statistic asks for the mean of the activations."""
+        return self.statistic == "gaussian"
+
+    def distance(self, layer: str, moments: Moments, target: Moments) -> Distance:
+        """Return the loss of ``layer`` times its share, and the derivatives."""
+        share = self.weights.get(layer, 1.0)
+        loss, by = _DISTANCES[self.statistic](moments, target)
+        return share * loss, Moments(share * by.second, None if by.mean is None else share * by.mean)
+
+
+GRAM = StyleTerm()
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The losses of an image, and the gradient of their total with respect to it: float32, (1, 3, H, W)."""
+
+    losses: Losses
+    gradient: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Lens:
+    """The network, and how it is used: in which precision, with which padding and tiles."""
+
+    network: VGG19
+    precision: Precision
+    padding: Padding
+    tile: int | None
+    style: StyleTerm
+    style_layers: tuple[str, ...]
+    content_layers: tuple[str, ...]
+
+    @property
+    def layers(self) -> set[str]:
+        return {*self.style_layers, *self.content_layers}
+
+    @property
+    def spare(self) -> set[str]:
+        """The layers whose activations are needed as they are before the ReLU."""
+        return {*self.content_layers} if self.style.after_relu else self.layers
+
+    def tiles(self, image: Tensor) -> tuple[Tile, ...]:
+        return split(image.shape[2], image.shape[3], self.tile, self.layers)
+
+    def walk(self, image: Tensor, tile: Tile, spare: Collection[str] = ()) -> Iterator[tuple[str, Tensor]]:
+        return self.network.walk(image, tile, self.layers, precision=self.precision, padding=self.padding, spare=spare)
+
+
+class _Sums:
+    """Adds up, over the positions of all tiles, what the losses are made of."""
+
+    def __init__(self, lens: _Lens, image: Tensor, content: Mapping[str, Tensor]) -> None:
+        self._lens = lens
+        self._content = content
+        self._like = torch.zeros((), dtype=image.dtype, device=image.device)
+        self._products: dict[str, Tensor] = {}
+        self._totals: dict[str, Tensor] = {}
+        self._counts = dict.fromkeys(lens.style_layers, 0)
+        self._squares = {name: self._like.clone() for name in content}
+
+    def add(self, name: str, x: Tensor, tile: Tile) -> None:
+        """Take in the positions that ``tile`` owns of the activations ``x`` of layer ``name``, before the ReLU."""
+        own = x[(..., *tile.own(block_of(name)))]
+        if name in self._counts:
+            self._add_moments(name, own)
+        if name in self._content:
+            self._add_squares(name, own, self._content[name][(..., *tile.home(block_of(name)))])
+
+    def _add_moments(self, name: str, own: Tensor) -> None:
+        channels, style = own.shape[1], self._lens.style
+        products = self._products.setdefault(name, self._like.new_zeros(channels, channels))
+        totals = self._totals.setdefault(name, self._like.new_zeros(channels))
+        for block in _blocks(own):
+            f = block.relu() if style.after_relu else block  # (n, C)
+            _add_product(products, f)
+            if style.needs_mean:
+                totals.add_(f.sum(0, dtype=totals.dtype))
+        self._counts[name] += own.shape[2] * own.shape[3]
+
+    def _add_squares(self, name: str, own: Tensor, target: Tensor) -> None:
+        for block, wanted in zip(_blocks(own), _blocks(target), strict=True):
+            difference = block.to(self._like.dtype) - wanted
+            self._squares[name] += difference.square_().sum()
+
+    def moments(self) -> dict[str, Moments]:
+        """Return the means over all positions that were added."""
+        return {name: self._moments(name, count) for name, count in self._counts.items()}
+
+    def _moments(self, name: str, count: int) -> Moments:
+        mean = self._totals[name] / count if self._lens.style.needs_mean else None
+        return Moments(self._products[name] / count, mean)
+
+    def count(self, name: str) -> int:
+        """Return the number of positions of style layer ``name``."""
+        return self._counts[name]
+
+    def content_loss(self) -> Tensor:
+        """Return the sum over the content layers of the mean squared differences."""
+        means = [squares / self._content[name].numel() for name, squares in self._squares.items()]
+        return torch.stack(means).sum()
+
+
+def _blocks(features: Tensor) -> Iterator[Tensor]:
+    """Yield activations (1, C, h, w) as matrices (n, C) of few enough rows that a copy stays in the CPU's cache."""
+    rows = features[0].permute(1, 2, 0)  # (h, w, C)
+    positions = 2048 if features.device.type == "cpu" else 2**18
+    count = max(1, positions // rows.shape[1])
+    for first in range(0, rows.shape[0], count):
+        yield rows[first : first + count].reshape(-1, rows.shape[2])
+
+
+def _add_product(products: Tensor, f: Tensor) -> None:
+    """Add fᵀ·f to ``products``, in the precision of ``products``: low precision features are not multiplied in it."""
+    if f.dtype != products.dtype and f.device.type == "cuda" and hasattr(torch.ops.aten.mm, "dtype"):
+        products.add_(torch.ops.aten.mm.dtype(f.t(), f, products.dtype))  # accumulates in float32 as it is
+        return
+    f = f.to(products.dtype)
+    products.addmm_(f.t(), f)
+
+
+def style_targets(
+    network: VGG19,
+    styles: Sequence[Tensor],
+    recipe: Recipe,
+    *,
+    precision: Precision = "fp32",
+    padding: Padding = "zeros",
+    tile: int | None = None,
+    style: StyleTerm = GRAM,
+) -> dict[str, Moments]:
+    """Return for each style layer of ``recipe`` the moments that a painting should have.
+
+    ``styles`` are pictures (1, 3, H, W) in [0, 1], of any sizes. Of several pictures it is the mean of their
+    moments: of Gram matrices, the point from which the squared distances to all of them have the least sum; of
+    Gaussians, the one that fits all pictures' activations at once.
+    """
+    lens = _Lens(network, precision, padding, tile, style, recipe.style_layers, ())
+    with torch.no_grad(), network.arithmetic(precision):
+        found = [_measured(lens, picture, {}).moments() for picture in styles]
+    return {name: _mean([moments[name] for moments in found]) for name in recipe.style_layers}
+
+
+def _mean(moments: Sequence[Moments]) -> Moments:
+    means = [each.mean for each in moments if each.mean is not None]
+    return Moments(
+        torch.stack([each.second for each in moments]).mean(dim=0), torch.stack(means).mean(dim=0) if means else None
+    )
+
+
+def _measured(lens: _Lens, image: Tensor, content: Mapping[str, Tensor]) -> _Sums:
+    """Return the sums of ``image``, of which nothing else is kept."""
+    sums = _Sums(lens, image, content)
+    for tile in lens.tiles(image):
+        for name, x in lens.walk(image, tile):
+            sums.add(name, x, tile)
+    return sums
 
 
 class Objective:
     """The loss of an image against one photo and one style.
 
-    ``content`` (1, 3, H, W) is the photo in [0, 1]; ``targets`` are the Gram matrices of `style_targets`.
+    ``content`` (1, 3, H, W) is the photo in [0, 1]; ``targets`` are those of `style_targets`, with the same
+    ``padding`` and ``style``. With ``tile`` (pixels, a multiple of 16; see `monet_watch.engine.tiles`) the losses and
+    the gradient are the same, in less memory and more time.
     """
 
-    def __init__(self, network: VGG19, content: Tensor, targets: Mapping[str, Tensor], recipe: Recipe) -> None:
-        self._network = network
-        self._targets = targets
+    def __init__(
+        self,
+        network: VGG19,
+        content: Tensor,
+        targets: Mapping[str, Moments],
+        recipe: Recipe,
+        *,
+        precision: Precision = "fp32",
+        padding: Padding = "zeros",
+        tile: int | None = None,
+        style: StyleTerm = GRAM,
+    ) -> None:
         self._recipe = recipe
-        self._layers = {*recipe.style_layers, *recipe.content_layers}
-        with torch.no_grad():
-            self._content = network(content, recipe.content_layers)
+        self._targets = targets
+        self._lens = _Lens(network, precision, padding, tile, style, recipe.style_layers, recipe.content_layers)
+        with torch.no_grad(), network.arithmetic(precision):
+            self._content = self._activations(content)
 
-    def __call__(self, image: Tensor) -> WeightedLosses:
-        """Return the losses of ``image`` (1, 3, H, W), nominally in [0, 1]."""
-        recipe = self._recipe
-        taps = self._network(image, self._layers)
-        style = recipe.style_weight * self._style_loss(taps)
-        content = recipe.content_weight * self._content_loss(taps)
-        tv = recipe.tv_weight * total_variation(image)
-        return WeightedLosses(style + content + tv, style, content, tv)
+    def _activations(self, photo: Tensor) -> dict[str, Tensor]:
+        """Return the photo's activations of the content layers, in the precision in which they are computed."""
+        lens = self._lens
+        found: dict[str, Tensor] = {}
+        for tile in lens.tiles(photo):
+            for name, x in lens.walk(photo, tile):
+                if name in lens.content_layers:
+                    own, home = tile.own(block_of(name)), tile.home(block_of(name))
+                    size = (photo.shape[2] >> block_of(name), photo.shape[3] >> block_of(name))
+                    whole = found.setdefault(name, x.new_empty(1, x.shape[1], *size))
+                    whole[(..., *home)] = x[(..., *own)]
+        return found
 
-    def _style_loss(self, taps: Mapping[str, Tensor]) -> Tensor:
-        layers = self._recipe.style_layers
-        return torch.stack([F.mse_loss(gram_matrix(taps[name]), self._targets[name]) for name in layers]).sum()
+    def __call__(self, image: Tensor) -> Evaluation:
+        """Return the losses of ``image`` (1, 3, H, W), nominally in [0, 1], and their gradient."""
+        lens = self._lens
+        with torch.no_grad(), lens.network.arithmetic(lens.precision):
+            tiles = lens.tiles(image)
+            if len(tiles) == 1:
+                sums, kept = self._kept(image, tiles[0])
+            else:
+                sums, kept = _measured(lens, image, self._content), {}
+            style, slopes = self._style(sums)
+            gradient = torch.zeros_like(image)
+            for tile in tiles:
+                kept = kept or dict(lens.walk(image, tile, lens.spare))
+                gradient[(..., *tile.window(0))] += self._tile_gradient(kept, tile, slopes)
+            tv = _add_variation(image, self._recipe.tv_weight, gradient)
+            return Evaluation(self._floats(style, sums, tv), gradient)
 
-    def _content_loss(self, taps: Mapping[str, Tensor]) -> Tensor:
-        layers = self._recipe.content_layers
-        return torch.stack([F.mse_loss(taps[name], self._content[name]) for name in layers]).sum()
+    def losses(self, image: Tensor) -> Losses:
+        """Return the losses of ``image`` (1, 3, H, W) alone, for which nothing is kept."""
+        lens = self._lens
+        with torch.no_grad(), lens.network.arithmetic(lens.precision):
+            sums = _measured(lens, image, self._content)
+            style, _ = self._style(sums)
+            return self._floats(style, sums, self._recipe.tv_weight * total_variation(image))
+
+    def _floats(self, style: Tensor, sums: _Sums, tv: Tensor) -> Losses:
+        """Return the plain numbers, in one transfer from the device."""
+        content = self._recipe.content_weight * sums.content_loss()
+        style_loss, content_loss, tv_loss = torch.stack([style, content, tv]).tolist()
+        return Losses(style_loss + content_loss + tv_loss, style_loss, content_loss, tv_loss)
+
+    def _kept(self, image: Tensor, tile: Tile) -> tuple[_Sums, dict[str, Tensor]]:
+        """Return the sums of an image of one tile, and its activations for the way back."""
+        sums, kept = _Sums(self._lens, image, self._content), {}
+        for name, x in self._lens.walk(image, tile, self._lens.spare):
+            sums.add(name, x, tile)
+            kept[name] = x
+        return sums, kept
+
+    def _style(self, sums: _Sums) -> tuple[Tensor, dict[str, Moments]]:
+        """Return the weighted style loss, and per layer the matrix and vector that make a gradient of activations.
+
+        The derivative of a position's activations f is D·f + d, with D (C, C) and d (C,).
+        """
+        weight, losses, slopes = self._recipe.style_weight, [], {}
+        for name, moments in sums.moments().items():
+            loss, by = self._lens.style.distance(name, moments, self._targets[name])
+            scale = weight / sums.count(name)
+            slopes[name] = Moments(by.second * (2 * scale), None if by.mean is None else by.mean * scale)
+            losses.append(weight * loss)
+        return torch.stack(losses).sum(), slopes
+
+    def _tile_gradient(self, kept: dict[str, Tensor], tile: Tile, slopes: Mapping[str, Moments]) -> Tensor:
+        lens = self._lens
+
+        def inject(name: str, x: Tensor, g: Tensor, rectified: bool) -> None:
+            own = (..., *tile.own(block_of(name)))
+            if name in slopes and rectified == lens.style.after_relu:
+                _add_style(g[own], x[own], slopes[name], rectified)
+            if name in self._content and not rectified:
+                self._add_content(name, g[own], x[own], tile)
+
+        return lens.network.gradient(kept, tile, inject, precision=lens.precision, padding=lens.padding)
+
+    def _add_content(self, name: str, g: Tensor, x: Tensor, tile: Tile) -> None:
+        content = self._content[name]
+        difference = x - content[(..., *tile.home(block_of(name)))]
+        g.add_(difference, alpha=2 * self._recipe.content_weight / content.numel())
+
+
+def _add_style(g: Tensor, x: Tensor, slope: Moments, rectified: bool) -> None:
+    """Add D·f + d to the gradient ``g`` of each position, where f are ``x`` or their ReLU; in their low precision."""
+    f = x.relu() if rectified else x
+    matrix = slope.second.to(x.dtype)
+    into, rows = (tensor[0].permute(1, 2, 0) for tensor in (g, f))  # (h, w, C)
+    if into.is_contiguous() and rows.is_contiguous():
+        into.view(-1, x.shape[1]).addmm_(rows.view(-1, x.shape[1]), matrix)
+    else:
+        into.add_(rows @ matrix)
+    if slope.mean is not None:
+        into.add_(slope.mean.to(x.dtype))
+
+
+def _add_variation(image: Tensor, weight: float, gradient: Tensor) -> Tensor:
+    """Return ``weight`` times the total variation of ``image``, and add its derivative to ``gradient``."""
+    total = image.new_zeros(())
+    for axis in (2, 3):
+        difference = image.diff(dim=axis)
+        total += difference.abs().sum()
+        sign, length = difference.sign_().mul_(weight), image.shape[axis] - 1
+        gradient.narrow(axis, 1, length).add_(sign)
+        gradient.narrow(axis, 0, length).sub_(sign)
+    return weight * total

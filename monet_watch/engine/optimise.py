@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from monet_watch.engine.events import Losses
-from monet_watch.engine.losses import WeightedLosses
+from monet_watch.engine.losses import Evaluation
 from monet_watch.errors import PaintingError
 from monet_watch.recipes import Recipe
 
@@ -37,7 +37,7 @@ _LEAST_CURVATURE = 1e-10  # torch's own bound on yᵀs, below which it rejects a
 class PixelOptimiser:
     """Moves ``image`` (1, 3, H, W) so that ``objective`` of it falls. The image may leave [0, 1] on its way."""
 
-    def __init__(self, image: Tensor, objective: Callable[[Tensor], WeightedLosses], recipe: Recipe) -> None:
+    def __init__(self, image: Tensor, objective: Callable[[Tensor], Evaluation], recipe: Recipe) -> None:
         self._image = image.clone().requires_grad_(True)
         self._objective = objective
         self._lr = recipe.lr
@@ -63,10 +63,8 @@ class PixelOptimiser:
         return self._losses
 
     def _evaluate(self) -> float:
-        self._lbfgs.zero_grad()
-        losses = self._objective(self._image)
-        torch.autograd.backward(losses.total)
-        self._losses = losses.to_floats()
+        evaluation = self._objective(self.image)
+        self._image.grad, self._losses = evaluation.gradient, evaluation.losses
         self._scale_without_curvature()
         return self._losses.total
 

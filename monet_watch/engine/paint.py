@@ -52,7 +52,7 @@ def paint(
     is not finite, or ``resume`` belongs to another painting.
     """
     photo = _to_tensor("photo", content, recipe.image_size, recipe.enlarge, network.device)
-    targets = style_targets(network, _style_tensors(style, recipe, network.device), recipe.style_layers)
+    targets = style_targets(network, _style_tensors(style, recipe, network.device), recipe)
     objective = Objective(network, photo, targets, recipe)
     optimiser = PixelOptimiser(_initial_image(photo, recipe), objective, recipe)
     curve = _resumed(optimiser, resume, recipe) if resume is not None else []
@@ -104,8 +104,7 @@ def _checkpoint(optimiser: PixelOptimiser, curve: Sequence[Losses]) -> Checkpoin
 
 def _finish(optimiser: PixelOptimiser, objective: Objective, curve: Sequence[Losses]) -> Finished:
     image = _picture(optimiser, len(curve))
-    with torch.no_grad():
-        delivered = objective(_from_picture(image, optimiser.image.device)).to_floats()
+    delivered = objective.losses(_from_picture(image, optimiser.image.device))
     return Finished(image, tuple(curve), delivered, reason="all steps taken")
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from monet_watch.engine.losses import Objective, WeightedLosses, style_targets
+from monet_watch.engine.events import Losses
+from monet_watch.engine.losses import Evaluation, Objective, style_targets
 from monet_watch.engine.optimise import PixelOptimiser
 from monet_watch.errors import PaintingError
 from monet_watch.recipes import Recipe
@@ -25,12 +26,18 @@ class Counted:
         return self.objective(image)
 
 
+def evaluated(total, image):
+    """What the objective whose value at ``image`` is ``total`` would answer, its gradient by autograd."""
+    (gradient,) = torch.autograd.grad(total, image)
+    return Evaluation(Losses(total.item(), 0, 0, 0), gradient)
+
+
 def bowl(image):
     """A convex objective of unequal curvature, with its minimum of 0 at 0.5 everywhere."""
     curvature = torch.linspace(1, 50, image.numel(), device=image.device).view(image.shape)
+    image = image.clone().requires_grad_()
     total = (curvature * (image - 0.5) ** 2).sum()
-    nothing = torch.zeros((), device=image.device)
-    return WeightedLosses(total, total.detach(), nothing, nothing)
+    return evaluated(total, image)
 
 
 @pytest.fixture
@@ -42,7 +49,7 @@ def image():
 def perceptual(tiny_network, image):
     style = torch.rand(SHAPE, generator=torch.Generator().manual_seed(2))
     recipe = Recipe()
-    return Objective(tiny_network, image, style_targets(tiny_network, [style], recipe.style_layers), recipe)
+    return Objective(tiny_network, image, style_targets(tiny_network, [style], recipe), recipe)
 
 
 def test_each_step_evaluates_the_objective_exactly_once(image, perceptual):
@@ -65,10 +72,10 @@ def test_the_path_is_that_of_torch_s_optimiser_with_twenty_iterations_a_call(ima
 
     def closure():
         lbfgs.zero_grad()
-        total = perceptual(moved).total
-        total.backward()
-        theirs.append(total.item())
-        return total.detach()
+        evaluation = perceptual(moved.detach())
+        moved.grad = evaluation.gradient
+        theirs.append(evaluation.losses.total)
+        return evaluation.losses.total
 
     for _ in range(3):
         lbfgs.step(closure)
@@ -79,8 +86,8 @@ def test_the_path_is_that_of_torch_s_optimiser_with_twenty_iterations_a_call(ima
 def test_the_losses_of_a_step_are_those_before_the_move(image):
     optimiser = PixelOptimiser(image, bowl, Recipe())
 
-    assert optimiser.step().total == bowl(image).total.item()
-    assert optimiser.step().total < bowl(image).total.item()
+    assert optimiser.step().total == bowl(image).losses.total
+    assert optimiser.step().total < bowl(image).losses.total
 
 
 def test_a_convex_objective_is_brought_to_its_minimum(image):
@@ -88,20 +95,25 @@ def test_a_convex_objective_is_brought_to_its_minimum(image):
     for _ in range(60):
         losses = optimiser.step()
 
-    assert losses.total < 1e-6 * bowl(image).total.item()
+    assert losses.total < 1e-6 * bowl(image).losses.total
 
 
-def weighted(total):
-    return WeightedLosses(total, total.detach(), total.detach(), total.detach())
+def by_autograd(function):
+    """The objective that ``function`` of an image is."""
+
+    def objective(image):
+        image = image.clone().requires_grad_()
+        return evaluated(function(image), image)
+
+    return objective
 
 
 def test_where_the_first_curvature_is_negative_the_next_move_is_the_gradient_over_its_size(image):
     """Of v·u - 2·u², with u the distance from the start, the gradient is v - 4·u and the curvature -4 everywhere."""
     start = image.double()
     slope = torch.linspace(-1, 1, start.numel(), dtype=torch.float64).view(SHAPE)
-    optimiser = PixelOptimiser(
-        start, lambda moved: weighted((slope * (moved - start) - 2 * (moved - start) ** 2).sum()), Recipe()
-    )
+    dome = by_autograd(lambda moved: (slope * (moved - start) - 2 * (moved - start) ** 2).sum())
+    optimiser = PixelOptimiser(start, dome, Recipe())
 
     optimiser.step()
     first = optimiser.image.clone()
@@ -114,9 +126,9 @@ def test_beyond_a_place_that_bends_downwards_the_loss_falls_without_ever_rising(
 
     def dome_in_a_bowl(moved):
         squares = (moved - image).square().sum()
-        return weighted(1e4 * (squares - 2e-4 * (moved - image).sum() - 5e-1 * squares / (1e-4 + squares)))
+        return 1e4 * (squares - 2e-4 * (moved - image).sum() - 5e-1 * squares / (1e-4 + squares))
 
-    optimiser = PixelOptimiser(image, dome_in_a_bowl, Recipe())
+    optimiser = PixelOptimiser(image, by_autograd(dome_in_a_bowl), Recipe())
     curve = [optimiser.step().total for _ in range(30)]
 
     assert max(curve) == curve[0]
@@ -127,8 +139,8 @@ def test_small_weights_do_not_bring_the_optimiser_to_a_stand(image):
     """Gradients of 1e-8 are below torch's default tolerance, and no pair of theirs reaches its bound on curvature."""
 
     def faint(moved):
-        losses = bowl(moved)
-        return WeightedLosses(losses.total * 1e-9, losses.style, losses.content, losses.tv)
+        found = bowl(moved)
+        return Evaluation(Losses(found.losses.total * 1e-9, 0, 0, 0), found.gradient * 1e-9)
 
     optimiser = PixelOptimiser(image, faint, Recipe(lr=1))
     curve = [optimiser.step().total for _ in range(40)]
@@ -138,7 +150,7 @@ def test_small_weights_do_not_bring_the_optimiser_to_a_stand(image):
 
 def test_where_the_gradient_does_not_change_each_move_is_as_careful_as_the_first(image):
     """Of a plane, torch's first move is lr / |g|₁ times the gradient: here 0.03 / 3840 for each of 3840 values."""
-    optimiser = PixelOptimiser(image.double(), lambda moved: weighted(moved.sum()), Recipe())
+    optimiser = PixelOptimiser(image.double(), by_autograd(torch.sum), Recipe())
     for _ in range(3):
         optimiser.step()
 

@@ -63,12 +63,16 @@ def test_one_step_is_one_evaluation_of_the_network_and_its_gradient(content, sty
     passes = []
 
     class Counting(VGG19):
-        def forward(self, image, layers):
-            passes.append(image.requires_grad)
-            return super().forward(image, layers)
+        def walk(self, *arguments, **options):
+            passes.append("there")
+            return super().walk(*arguments, **options)
+
+        def gradient(self, *arguments, **options):
+            passes.append("back")
+            return super().gradient(*arguments, **options)
 
     list(paint(content, style, RECIPE, Counting(tiny_convolutions)))
-    assert passes == [False, False, *[True] * RECIPE.steps, False]
+    assert passes == ["there", "there", *["there", "back"] * RECIPE.steps, "there"]
 
 
 def test_the_painting_has_the_photo_s_size_and_is_another_picture_with_less_loss(content, style, tiny_network):
@@ -97,8 +101,8 @@ def test_delivered_losses_are_those_of_the_picture_s_own_bytes(content, style, t
         return torch.tensor(picture / 255, dtype=torch.float32).permute(2, 0, 1)[None]
 
     # The style picture is scaled to the painting's short side by the same filter: 32 of 36 pixels.
-    targets = style_targets(tiny_network, [tensor(painting.resize(style, 32, False))], recipe.style_layers)
-    expected = Objective(tiny_network, tensor(content), targets, recipe)(tensor(last.image)).to_floats()
+    targets = style_targets(tiny_network, [tensor(painting.resize(style, 32, False))], recipe)
+    expected = Objective(tiny_network, tensor(content), targets, recipe).losses(tensor(last.image))
     assert last.delivered.total == pytest.approx(expected.total, rel=1e-5)
     assert last.delivered.total != last.curve[-1].total
 
@@ -184,9 +188,9 @@ def test_the_style_picture_is_scaled_by_style_scale_and_never_below_what_the_net
     sizes = []
 
     class Watching(VGG19):
-        def forward(self, image, layers):
+        def walk(self, image, *arguments, **options):
             sizes.append(tuple(image.shape[2:]))
-            return super().forward(image, layers)
+            return super().walk(image, *arguments, **options)
 
     network = Watching(tiny_convolutions)
     for scale in (0.75, 0.05):
@@ -216,10 +220,8 @@ def test_no_picture_is_shown_that_is_not_finite(content, style, tiny_convolution
     """A gradient may overflow where the loss does not; the next loss would tell, but the picture comes first."""
 
     class Overflowing(VGG19):
-        def forward(self, image, layers):
-            if image.requires_grad:
-                image.register_hook(lambda gradient: gradient * float("inf"))
-            return super().forward(image, layers)
+        def gradient(self, *arguments, **options):
+            return super().gradient(*arguments, **options) * float("inf")
 
     events = paint(content, style, RECIPE.with_changes({"save_every": 1}), Overflowing(tiny_convolutions))
     assert isinstance(next(events), Step)

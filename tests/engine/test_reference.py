@@ -43,8 +43,34 @@ def test_the_first_thirty_losses_of_classic_are_the_reference_s(oxford, shape):
     recipe = CLASSIC.with_changes({"image_size": 64, "steps": STEPS})
     steps = [event.losses for event in paint(content, style, recipe, oxford) if isinstance(event, Step)]
     found = [[losses.total, losses.style, losses.content, losses.tv] for losses in steps]
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    # A step of L-BFGS magnifies rounding: a photo changed by 1e-7 moves the reference's own curve by up to 1.4 %.
+    np.testing.assert_allclose(found[:1], expected[:1], rtol=1e-4)
+    np.testing.assert_allclose(np.array(found)[:8, 0], np.array(expected)[:8, 0], rtol=1e-3)
+    np.testing.assert_allclose(found, expected, rtol=0.03)
     assert found[-1][0] < 0.5 * found[0][0]
+
+
+def test_so_are_the_first_few_in_double_precision(oxford):
+    content, style = to_batch(photograph(64, 64)).double(), to_batch(style_picture()).double()
+    features = reference_network({name: (c.weight, c.bias) for name, c in oxford.convolutions.items()})
+    expected = reference_curve(features.double(), content, style, 4)
+
+    targets = style_targets(oxford, [style], CLASSIC, precision="fp64")
+    optimiser = PixelOptimiser(content, Objective(oxford, content, targets, CLASSIC, precision="fp64"), CLASSIC)
+    steps = [optimiser.step() for _ in range(4)]
+    found = [[losses.total, losses.style, losses.content, losses.tv] for losses in steps]
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12)
+
+
+def test_in_bf16_the_losses_are_within_a_percent(oxford):
+    content, style = to_batch(photograph(64, 88)), to_batch(style_picture())
+    image = 0.8 * content + 0.2 * content.flip(3)
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        targets = style_targets(oxford, [style], CLASSIC, precision=precision)
+        losses[precision] = Objective(oxford, content, targets, CLASSIC, precision=precision).losses(image)
+    for name in ("total", "style", "content", "tv"):
+        assert getattr(losses["bf16"], name) == pytest.approx(getattr(losses["fp32"], name), rel=0.01)
 
 
 @SHAPES
@@ -53,8 +79,9 @@ def test_so_they_are_for_a_random_network_in_double_precision(tiny_convolutions,
     content, style = to_batch(photograph(*shape)).double(), to_batch(style_picture()).double()
     expected = reference_curve(reference_network(tiny_convolutions).double(), content, style, STEPS)
 
-    network = VGG19(tiny_convolutions).double()
-    objective = Objective(network, content, style_targets(network, [style], CLASSIC.style_layers), CLASSIC)
+    network = VGG19(tiny_convolutions)
+    targets = style_targets(network, [style], CLASSIC, precision="fp64")
+    objective = Objective(network, content, targets, CLASSIC, precision="fp64")
     optimiser = PixelOptimiser(content, objective, CLASSIC)
     steps = [optimiser.step() for _ in range(STEPS)]
     found = [[losses.total, losses.style, losses.content, losses.tv] for losses in steps]
