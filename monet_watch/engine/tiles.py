@@ -119,7 +119,8 @@ def _rounded_up(length: int) -> int:
 
 _WIDTHS = {1: 64, 2: 128, 3: 256, 4: 512, 5: 512}  # channels in the blocks of VGG-19
 _BYTES = {"bf16": 2, "fp32": 4, "tf32": 4, "fp64": 8}
-_PASSING = 112  # channels of the first block's size in flight at once, and lost between blocks of memory
+_PASSING = 64  # channels of the first block's size in flight at once, beside what is kept
+_IN_PIECES = 1.75  # what tiles of several sizes free does not fit the next: an allocator that keeps it grows by this
 _PICTURES = 6  # copies of the picture in float32: itself, its gradient, total variation, the optimiser's move
 _FIXED = 64 * 2**20  # Gram matrices, blocks in float32, and what oneDNN keeps
 
@@ -132,7 +133,8 @@ def memory_bytes(height: int, width: int, precision: str = "fp32", tile: int | N
     not counted. Measured on the CPU; see the test.
     """
     size = _BYTES[precision]
-    largest = max(_window_pixels(piece) for piece in split(height, width, tile, LAYERS))
+    pieces = split(height, width, tile, LAYERS)
+    largest = max(map(_window_pixels, pieces)) * (_IN_PIECES if len(pieces) > 1 else 1)
     kept = sum(_WIDTHS[block_of(name) + 1] / 4 ** block_of(name) for name in LAYERS)
     picture = height * width * (_PICTURES * 3 * 4 + _WIDTHS[4] / 64 * size)
     return int(largest * (kept + _PASSING) * size + picture) + _FIXED

@@ -142,7 +142,7 @@ def test_a_tile_that_does_not_fit_the_pooling_grid_is_refused(tile):
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 @pytest.mark.parametrize(("height", "width"), [(512, 512), (2048, 3072), (4096, 4096)])
 def test_the_tile_chosen_is_the_largest_that_fits(precision, height, width):
-    for limit in (2 * GIB, 4 * GIB, 12 * GIB, 64 * GIB):
+    for limit in (3 * GIB, 4 * GIB, 12 * GIB, 64 * GIB):
         tile = choose_tile(height, width, precision, limit)
         assert memory_bytes(height, width, precision, tile) <= limit
         if tile is None:
