@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-__all__ = ["CLASSIC", "LAYERS", "RECIPES", "Layer", "Recipe"]
+__all__ = ["CLASSIC", "LAYERS", "PRINT", "RECIPES", "SWIFT", "Layer", "Recipe"]
 
 LAYERS: tuple[str, ...] = tuple(
     f"conv{block}_{number}" for block, count in enumerate((2, 2, 4, 4, 1), start=1) for number in range(1, count + 1)
@@ -57,8 +57,37 @@ class Recipe(BaseModel):
     style_scale: float = Field(
         1.0, ge=0.05, le=8, description="short side of the style picture, as a multiple of image_size"
     )
-    initial_image: Literal["photo", "noise"] = Field("photo", description="what the painting starts from")
+    initial_image: Literal["photo", "recoloured", "noise"] = Field(
+        "photo", description="what the painting starts from; recoloured is the photo in the style picture's colours"
+    )
     seed: int = Field(0, ge=0, le=2**63 - 1, description="seed of everything random")
+    parametrisation: Literal["pixels", "spectral"] = Field(
+        "pixels",
+        description="what L-BFGS moves: bare pixels, or a picture that is always in range, by frequency and colour",
+    )
+    precision: Literal["auto", "bf16", "tf32", "fp32"] = Field(
+        "fp32", description="what the network computes in; auto is bf16 where the device does it well"
+    )
+    padding: Literal["zeros", "replicate", "reflect"] = Field(
+        "zeros", description="what the network sees beyond the picture's borders"
+    )
+    least_gain: float = Field(
+        0.0, ge=0, lt=1, description="share of the loss that ten steps must win for another to be taken; 0: take all"
+    )
+    rest_below: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the loss below which the deepest style layer is left out of most steps",
+    )
+    coarsest: int = Field(
+        0,
+        ge=0,
+        le=16384,
+        description="short side at which a painting begins, to be doubled; 0: begin at full size",
+    )
+    coarse_steps: int = Field(24, ge=1, le=100_000, description="steps at each size but the last")
+    enlarge_style: bool = Field(False, description="enlarge a style picture that is smaller than style_scale asks for")
 
     def with_changes(self, changes: Mapping[str, object]) -> "Recipe":
         """Return a validated copy with ``changes`` applied (field name to value).
@@ -71,5 +100,31 @@ class Recipe(BaseModel):
 CLASSIC = Recipe(recipe="classic")
 """The method as its authors' report describes it: L-BFGS on the pixels with a small learning rate."""
 
-RECIPES: Mapping[str, Recipe] = {"classic": CLASSIC}
+SWIFT = Recipe(
+    recipe="swift",
+    parametrisation="spectral",
+    initial_image="recoloured",
+    precision="auto",
+    lr=1.0,
+    history_size=12,
+    steps=150,
+    save_every=8,
+    least_gain=0.02,
+    rest_below=0.005,
+)
+"""The objective of `CLASSIC`, brought as low in a small part of its time."""
+
+PRINT = SWIFT.with_changes(
+    {
+        "recipe": "print",
+        "image_size": 2048,
+        "enlarge": True,
+        "enlarge_style": True,
+        "coarsest": 512,
+        "coarse_steps": 24,
+    }
+)
+"""`SWIFT` for pictures that are hung on a wall: begun small, so that brush strokes are as large as in a small one."""
+
+RECIPES: Mapping[str, Recipe] = {recipe.recipe: recipe for recipe in (SWIFT, CLASSIC, PRINT)}
 """Every named recipe."""

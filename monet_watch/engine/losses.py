@@ -10,15 +10,17 @@ loss's derivative, which is then known, back to the pixels. A picture that is on
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from monet_watch.engine.events import Losses
+from monet_watch.engine.precision import Precision
 from monet_watch.engine.tiles import Tile, block_of, split
-from monet_watch.engine.vgg import VGG19, Padding, Precision
+from monet_watch.engine.vgg import VGG19, Padding
 from monet_watch.recipes import Recipe
 
 __all__ = [
@@ -129,10 +131,14 @@ GRAM = StyleTerm()
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The losses of an image, and the gradient of their total with respect to it: float32, (1, 3, H, W)."""
+    """The losses of an image, and the gradient of their total with respect to it: float32, (1, 3, H, W).
+
+    ``style_layers`` holds the style loss of each layer, times its weight.
+    """
 
     losses: Losses
     gradient: Tensor
+    style_layers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +305,13 @@ class Objective:
         with torch.no_grad(), network.arithmetic(precision):
             self._content = self._activations(content)
 
+    def without(self, layers: Collection[str]) -> "Objective":
+        """Return the same objective less the style loss of ``layers``; what lies only on their way is not computed."""
+        rest = copy(self)
+        kept = tuple(name for name in self._lens.style_layers if name not in layers)
+        rest._lens = replace(self._lens, style_layers=kept)
+        return rest
+
     def _activations(self, photo: Tensor) -> dict[str, Tensor]:
         """Return the photo's activations of the content layers, in the precision in which they are computed."""
         lens = self._lens
@@ -327,7 +340,8 @@ class Objective:
                 kept = kept or dict(lens.walk(image, tile, lens.spare))
                 gradient[(..., *tile.window(0))] += self._tile_gradient(kept, tile, slopes)
             tv = _add_variation(image, self._recipe.tv_weight, gradient)
-            return Evaluation(self._floats(style, sums, tv), gradient)
+            losses, by_layer = self._floats(style, sums, tv)
+            return Evaluation(losses, gradient, by_layer)
 
     def losses(self, image: Tensor) -> Losses:
         """Return the losses of ``image`` (1, 3, H, W) alone, for which nothing is kept."""
@@ -335,13 +349,15 @@ class Objective:
         with torch.no_grad(), lens.network.arithmetic(lens.precision):
             sums = _measured(lens, image, self._content)
             style, _ = self._style(sums)
-            return self._floats(style, sums, self._recipe.tv_weight * total_variation(image))
+            return self._floats(style, sums, self._recipe.tv_weight * total_variation(image))[0]
 
-    def _floats(self, style: Tensor, sums: _Sums, tv: Tensor) -> Losses:
-        """Return the plain numbers, in one transfer from the device."""
+    def _floats(self, style: Mapping[str, Tensor], sums: _Sums, tv: Tensor) -> tuple[Losses, dict[str, float]]:
+        """Return the plain numbers, and those of the style layers, in one transfer from the device."""
         content = self._recipe.content_weight * sums.content_loss()
-        style_loss, content_loss, tv_loss = torch.stack([style, content, tv]).tolist()
-        return Losses(style_loss + content_loss + tv_loss, style_loss, content_loss, tv_loss)
+        content_loss, tv_loss, *layers = torch.stack([content, tv, *style.values()]).tolist()
+        style_loss = sum(layers)
+        losses = Losses(style_loss + content_loss + tv_loss, style_loss, content_loss, tv_loss)
+        return losses, dict(zip(style, layers, strict=True))
 
     def _kept(self, image: Tensor, tile: Tile) -> tuple[_Sums, dict[str, Tensor]]:
         """Return the sums of an image of one tile, and its activations for the way back."""
@@ -351,18 +367,18 @@ class Objective:
             kept[name] = x
         return sums, kept
 
-    def _style(self, sums: _Sums) -> tuple[Tensor, dict[str, Moments]]:
-        """Return the weighted style loss, and per layer the matrix and vector that make a gradient of activations.
+    def _style(self, sums: _Sums) -> tuple[dict[str, Tensor], dict[str, Moments]]:
+        """Return per layer the weighted style loss, and the matrix and vector that make a gradient of activations.
 
         The derivative of a position's activations f is D·f + d, with D (C, C) and d (C,).
         """
-        weight, losses, slopes = self._recipe.style_weight, [], {}
+        weight, losses, slopes = self._recipe.style_weight, {}, {}
         for name, moments in sums.moments().items():
             loss, by = self._lens.style.distance(name, moments, self._targets[name])
             scale = weight / sums.count(name)
             slopes[name] = Moments(by.second * (2 * scale), None if by.mean is None else by.mean * scale)
-            losses.append(weight * loss)
-        return torch.stack(losses).sum(), slopes
+            losses[name] = weight * loss
+        return losses, slopes
 
     def _tile_gradient(self, kept: dict[str, Tensor], tile: Tile, slopes: Mapping[str, Moments]) -> Tensor:
         lens = self._lens

@@ -1,104 +1,124 @@
-"""L-BFGS on the pixels, one evaluation at a time, and its state as plain tensors.
+"""The optimiser of a painting: L-BFGS on whatever the parametrisation moves, one evaluation of the loss at a time.
 
-Liu and Nocedal, "On the limited memory BFGS method for large scale optimization" (1989), as torch.optim.LBFGS has
-it, without line search. With ``max_iter=1`` each call evaluates the loss and its gradient exactly once and then
-moves the image; the path is the same as that of longer calls, because the optimiser keeps its history between them.
-
-Two things differ from torch's defaults, and only where those fail:
-
-- The tolerances are 0. They compare gradients and slopes with absolute numbers, but a gradient's size follows the
-  weights of the losses and the number of pixels, and an optimiser that once stops so stands still for good.
-- Without a curvature pair, a step is the gradient over |y| / |s|, the size of the curvature along the last move s,
-  whose gradient changed by y. Where the loss bends downwards along the first gradient (often: one photo and style in
-  three), torch rejects that pair, knows nothing of the curvature, and goes on with the bare gradient times lr: some
-  ten thousand times too far, to a loss above that of noise. Where torch accepts its first pair, nothing differs.
+Each step evaluates the loss and its gradient exactly once and then moves the image. Nothing is tested for being
+small: torch's tolerances compare gradients and slopes with absolute numbers, but a gradient's size follows the
+weights of the losses and the number of pixels, and an optimiser that once stops so stands still for good.
 """
 
-import math
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from monet_watch.engine.events import Losses
+from monet_watch.engine.lbfgs import LBFGS
 from monet_watch.engine.losses import Evaluation
+from monet_watch.engine.parametrisation import Parametrisation, Pixels
 from monet_watch.errors import PaintingError
-from monet_watch.recipes import Recipe
 
-__all__ = ["PixelOptimiser"]
-
-_COUNTS = ("func_evals", "n_iter")
-_NUMBERS = ("t", "prev_loss", "H_diag")  # which torch keeps as numbers or as tensors of one number, as it comes
-_VECTORS = ("d", "prev_flat_grad")
-_HISTORY = ("old_dirs", "old_stps")
-_LEAST_CURVATURE = 1e-10  # torch's own bound on yᵀs, below which it rejects a pair
+__all__ = ["Optimiser"]
 
 
-class PixelOptimiser:
-    """Moves ``image`` (1, 3, H, W) so that ``objective`` of it falls. The image may leave [0, 1] on its way."""
+class Optimiser:
+    """Moves an image (1, 3, H, W) so that ``objective`` of it falls; ``image`` is where it begins.
 
-    def __init__(self, image: Tensor, objective: Callable[[Tensor], Evaluation], recipe: Recipe) -> None:
-        self._image = image.clone().requires_grad_(True)
+    Moves are ``lr`` times what L-BFGS says, which remembers ``history_size`` pairs as ``history_dtype``.
+    """
+
+    def __init__(
+        self,
+        image: Tensor,
+        objective: Callable[[Tensor], Evaluation],
+        parametrisation: Parametrisation,
+        *,
+        lr: float,
+        history_size: int,
+        history_dtype: torch.dtype = torch.float32,
+    ) -> None:
         self._objective = objective
-        self._lr = recipe.lr
-        self._lbfgs = torch.optim.LBFGS(
-            [self._image],
-            lr=recipe.lr,
-            max_iter=1,
-            history_size=recipe.history_size,
-            tolerance_grad=0,
-            tolerance_change=0,
-        )
-        self._losses: Losses | None = None
+        self._parametrisation = parametrisation
+        self._lr = lr
+        self._variable = parametrisation.variable(image).clone()
+        precondition = None if isinstance(parametrisation, Pixels) else parametrisation.precondition
+        self._lbfgs = LBFGS(history_size, precondition, history_dtype)
+        self._gradient: Tensor | None = None  # (n,), where the image is
+        self._last: tuple[Tensor, Tensor, float] | None = None  # gradient and direction (n,), and how far it went
 
     @property
     def image(self) -> Tensor:
-        """The image (1, 3, H, W) as it is, without a graph."""
-        return self._image.detach()
+        """The image (1, 3, H, W) as it is."""
+        return self._parametrisation.image(self._variable)
+
+    @property
+    def variable(self) -> Tensor:
+        """What is moved, (1, 3, H, W)."""
+        return self._variable
+
+    def change_by(self, difference: Tensor) -> None:
+        """Add ``difference`` (1, 3, H, W) to what is moved; what was remembered of the last move is forgotten."""
+        self._variable = self._variable + difference
+        self._last = None
 
     def step(self) -> Losses:
         """Evaluate the loss and its gradient once, move the image, and return the losses before the move."""
-        self._lbfgs.step(self._evaluate)  # type: ignore[no-untyped-call]
-        assert self._losses is not None
-        return self._losses
+        losses = self.measure()
+        self.move()
+        return losses
 
-    def _evaluate(self) -> float:
-        evaluation = self._objective(self.image)
-        self._image.grad, self._losses = evaluation.gradient, evaluation.losses
-        self._scale_without_curvature()
-        return self._losses.total
+    def measure(self) -> Losses:
+        """Evaluate the loss and its gradient where the image is, and return the losses."""
+        image = self.image
+        evaluation = self._objective(image)
+        self._gradient = self._parametrisation.pull_back(evaluation.gradient, image).reshape(-1)
+        return evaluation.losses
 
-    def _scale_without_curvature(self) -> None:
-        """Set the length of the next move where the history is empty and the last move's pair will be rejected."""
-        lbfgs = self._lbfgs.state[self._image]
-        if not lbfgs.get("n_iter") or lbfgs["old_dirs"] or self._image.grad is None:
-            return
-        move = lbfgs["d"] * lbfgs["t"]  # s, (3·H·W,)
-        change = self._image.grad.reshape(-1) - lbfgs["prev_flat_grad"]  # y, (3·H·W,)
-        if bool(change.dot(move) > _LEAST_CURVATURE):
-            return
-        scale = float(move.norm() / change.norm())
-        if math.isfinite(scale):
-            lbfgs["H_diag"] = scale / self._lr  # torch multiplies the gradient by both
-        else:
-            lbfgs["n_iter"] = 0  # nothing changed: the next move is as careful as the first
+    @property
+    def can_move(self) -> bool:
+        """Whether the gradient that was measured is finite."""
+        return self._gradient is not None and bool(self._gradient.sum().isfinite())
+
+    def move(self) -> None:
+        """Move the image, once, by what was measured where it is."""
+        assert self._gradient is not None
+        gradient, self._gradient = self._gradient, None
+        if self._last is not None:
+            last_gradient, direction, length = self._last
+            self._lbfgs.remember(direction * length, gradient - last_gradient)
+        direction = self._lbfgs.direction(gradient)
+        length = self._length(direction, gradient)
+        self._variable.view(-1).add_(direction, alpha=length)
+        self._last = (gradient, direction, length)
+
+    def _length(self, direction: Tensor, gradient: Tensor) -> float:
+        if not self._lbfgs.knows_a_scale:
+            return float(self._parametrisation.first_length(direction, gradient))
+        return self._lr if self._lbfgs.has_pairs else 1.0  # a mere size of the curvature is no guess to be careful with
+
+    def undo(self) -> bool:
+        """Take the last move back, and forget all that was learnt: the next one is as careful as the first.
+
+        Return whether there was one to take back.
+        """
+        has_moved = self._last is not None
+        if self._last is not None:
+            _, direction, length = self._last
+            self._variable.view(-1).sub_(direction, alpha=length)
+        self._last = self._gradient = None
+        self._lbfgs.forget()
+        return has_moved
 
     def state(self, limit_bytes: int) -> dict[str, Tensor]:
-        """Return copies of the image and of the optimiser's memory, on the CPU.
+        """Return copies of the variable and, as far as ``limit_bytes`` allow, of what the optimiser remembers.
 
-        Of the history of curvature pairs, the latest are kept that fit into ``limit_bytes`` together with the rest.
+        They lie on the CPU. The variable is always among them; then comes the last move, then the latest pairs.
         """
-        lbfgs = self._lbfgs.state[self._image]
-        state = {"image": self.image, **{name: lbfgs[name] for name in _VECTORS if name in lbfgs}}
-        # float() first: a double cannot exist on every device.
-        state |= {
-            name: torch.tensor(float(lbfgs[name]), dtype=torch.float64) for name in _COUNTS + _NUMBERS if name in lbfgs
-        }
-        room = limit_bytes // (self._image.numel() * self._image.element_size()) - 1 - len(_VECTORS)
-        pairs = min(len(lbfgs.get("ro", ())), max(0, room // 2))
-        if pairs:
-            state |= {name: torch.stack(lbfgs[name][-pairs:]) for name in _HISTORY}
-            state["ro"] = torch.stack(lbfgs["ro"][-pairs:])
+        state = {"variable": self._variable}
+        room = limit_bytes - _bytes(self._variable)
+        if self._last is not None and room >= 2 * _bytes(self._variable):
+            gradient, direction, length = self._last
+            state |= {"gradient": gradient, "direction": direction, "length": torch.tensor(length, dtype=torch.float64)}
+            room -= 2 * _bytes(self._variable)
+            state |= self._lbfgs.state(room)
         return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -113,17 +133,18 @@ class PixelOptimiser:
             raise PaintingError(message, "Paint it from the start.") from error
 
     def _restore(self, state: Mapping[str, Tensor]) -> None:
-        if state["image"].shape != self._image.shape:
-            raise ValueError(f"an image of shape {tuple(state['image'].shape)}")
-        with torch.no_grad():
-            self._image.copy_(state["image"])
-        lbfgs = self._lbfgs.state[self._image]
-        lbfgs |= {name: int(state[name]) for name in _COUNTS if name in state}
-        lbfgs |= {name: float(state[name]) for name in _NUMBERS if name in state}
-        lbfgs |= {name: self._flat(state[name]) for name in _VECTORS if name in state}
-        pairs = {name: [self._flat(row) for row in state.get(name, ())] for name in _HISTORY}
-        lbfgs |= {**pairs, "ro": list(state.get("ro", torch.empty(0)).to(self._image.device, copy=True))}
+        if state["variable"].shape != self._variable.shape:
+            raise ValueError(f"a picture of shape {tuple(state['variable'].shape)}")
+        self._lbfgs.restore(state, self._variable)
+        self._last = None
+        if "length" in state:
+            self._last = (self._flat(state["gradient"]), self._flat(state["direction"]), float(state["length"]))
+        self._variable = state["variable"].to(self._variable, copy=True)
 
     def _flat(self, vector: Tensor) -> Tensor:
         """Return a copy of ``vector`` on the device, once it is known to have the image's size (3·H·W,)."""
-        return vector.reshape(self._image.numel()).to(self._image.device, copy=True)
+        return vector.reshape(self._variable.numel()).to(self._variable, copy=True)
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()

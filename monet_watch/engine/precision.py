@@ -7,10 +7,11 @@ from typing import Literal
 
 import torch
 
-__all__ = ["Precision", "best_precision"]
+__all__ = ["Precision", "best_precision", "resolve_precision"]
 
-Precision = Literal["fp32", "tf32", "bf16"]
-"""``tf32`` is fp32 with products and convolutions of 10 bits of mantissa, as NVIDIA's cards since Ampere offer."""
+Precision = Literal["fp32", "tf32", "bf16", "fp64"]
+"""What the network computes in. tf32 is fp32 with products and convolutions of 10 bits of mantissa, as NVIDIA's cards
+since Ampere offer, and plain fp32 on every other device; fp64 is for tests."""
 
 _CPU_FACTS = Path("/proc/cpuinfo")
 
@@ -23,6 +24,11 @@ def best_precision(device: torch.device) -> Precision:
     if device.type == "cuda":
         return "bf16" if _card_has_bf16(device) else "fp32"
     return "bf16" if device.type == "cpu" and _processor_has_bf16() else "fp32"
+
+
+def resolve_precision(wish: Literal["auto", "bf16", "tf32", "fp32"], device: torch.device) -> Precision:
+    """Return ``wish``, or what `best_precision` says where it is ``auto``."""
+    return best_precision(device) if wish == "auto" else wish
 
 
 def _card_has_bf16(device: torch.device) -> bool:

@@ -19,15 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from monet_watch.engine.precision import Precision
 from monet_watch.engine.tiles import Tile, block_of, split
 from monet_watch.engine.weights import IMAGENET_MEAN, IMAGENET_STD, load_convolutions
 from monet_watch.errors import SettingsError
 from monet_watch.recipes import LAYERS
 
-__all__ = ["VGG19", "Filters", "Padding", "Precision", "load_vgg19", "pick_device"]
-
-Precision = Literal["fp32", "tf32", "bf16", "fp64"]
-"""What the network computes in. tf32 differs from fp32 on CUDA only; fp64 is for tests."""
+__all__ = ["VGG19", "Filters", "Padding", "load_vgg19", "pick_device"]
 
 Padding = Literal["zeros", "replicate", "reflect"]
 """What every convolution sees beyond the borders."""

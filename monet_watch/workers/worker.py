@@ -3,7 +3,7 @@
 `painting_events` is the work itself and knows no process; `serve` is the loop of a worker process around it.
 
 A worker is deterministic: the same job gives the same bytes on the same device with as many threads. On CUDA that
-takes deterministic cuDNN algorithms, no TF32 and a fixed cuBLAS workspace; all that the method differentiates
+takes deterministic cuDNN algorithms and a fixed cuBLAS workspace; all that the method differentiates
 (convolution, average pooling, matrix products, sums) has deterministic kernels there.
 """
 
@@ -28,15 +28,16 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from monet_watch import __version__
+from monet_watch.engine.evaluator import is_out_of_memory
 from monet_watch.engine.events import Checkpoint, Event, Finished, Snapshot, Step
-from monet_watch.engine.paint import paint
+from monet_watch.engine.paint import Painter, fits
 from monet_watch.engine.photo import Photo, decode, fitted_size, resize
 from monet_watch.engine.precision import best_precision
 from monet_watch.engine.vgg import VGG19, load_vgg19
 from monet_watch.errors import MonetWatchError, PhotoError, WorkerError
 from monet_watch.outbox.picture import encode_png
 from monet_watch.outbox.plot import plot_losses
-from monet_watch.recipes import Recipe
+from monet_watch.recipes import SWIFT
 from monet_watch.workers.allocator import give_back_memory, keep_large_blocks
 from monet_watch.workers.base import (
     Allowance,
@@ -66,7 +67,7 @@ _MEASURED_STEPS = 5
 
 
 def painting_events(
-    job: PaintJob, network: VGG19, stop: Callable[[], bool], memory_bytes: int | None = None
+    job: PaintJob, painter: Painter, stop: Callable[[], bool], memory_bytes: int | None = None
 ) -> Iterator[WorkerEvent]:
     """Paint ``job`` and yield what happens; every error but one becomes a `JobFailed`.
 
@@ -75,32 +76,25 @@ def painting_events(
 
     Raises WorkerError where the device fails: it is of no more use to this process, whatever the job.
     """
-    for event in _deferred_events(job, network, stop, memory_bytes):
+    for event in _deferred_events(job, painter, stop, memory_bytes):
         yield event() if callable(event) else event
 
 
 def _deferred_events(
-    job: PaintJob, network: VGG19, stop: Callable[[], bool], memory_bytes: int | None
+    job: PaintJob, painter: Painter, stop: Callable[[], bool], memory_bytes: int | None
 ) -> Iterator[WorkerEvent | Deferred]:
     """The events of `painting_events`; what is large may be encoded by another thread while the painting goes on."""
     try:
-        yield from _Painting(job, memory_bytes).events(network, stop)
+        yield from _Painting(job, memory_bytes).events(painter, stop)
     except MonetWatchError as error:
         yield JobFailed(job.job_id, type(error).__name__, error.message, error.remedy)
     except Exception as error:  # the boundary: whatever a job does, the worker goes on to the next
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             yield _out_of_memory(job, error)
         elif _is_lost_device(error):
-            raise WorkerError(f"the device {network.device} failed: {_first_line(error)}") from error
+            raise WorkerError(f"the device {painter.network.device} failed: {_first_line(error)}") from error
         else:
             yield _unexpected(job, error)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # On the CPU and on MPS torch raises plain RuntimeErrors, known by their words only.
-    text = str(error)
-    words = "can't allocate memory" in text or "out of memory" in text
-    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or (isinstance(error, RuntimeError) and words)
 
 
 def _is_lost_device(error: Exception) -> bool:
@@ -137,13 +131,14 @@ class _Painting:
         self._width, self._height = fitted_size(width, height, job.recipe.image_size, job.recipe.enlarge)
         self._started = time.monotonic()
 
-    def events(self, network: VGG19, stop: Callable[[], bool]) -> Iterator[WorkerEvent | Deferred]:
+    def events(self, painter: Painter, stop: Callable[[], bool]) -> Iterator[WorkerEvent | Deferred]:
         job = self._job
         styles = [_decode_style(style, job.limit_pixels).image for style in job.styles]
-        resume = _usable_checkpoint(job, self._width, self._height)
+        resume = _usable_checkpoint(job, self._photo.image)
         yield JobStarted(job.job_id, self._width, self._height, 1 if resume is None else resume.number + 1)
         finished = False
-        for event, seconds in _timed(paint(self._photo.image, styles, job.recipe, network, resume, stop)):
+        events = painter.paint(self._photo.image, styles, job.recipe, resume, stop, self._memory_bytes)
+        for event, seconds in _timed(events):
             finished = isinstance(event, Finished)
             yield self._translate(event, seconds)
         if not finished:
@@ -197,7 +192,7 @@ def _decode_style(style: PictureFile, limit_pixels: int) -> Photo:
         raise PhotoError(message, "Replace the style picture, or name another one in style.yaml.") from error
 
 
-def _usable_checkpoint(job: PaintJob, width: int, height: int) -> Checkpoint | None:
+def _usable_checkpoint(job: PaintJob, photo: NDArray[np.uint8]) -> Checkpoint | None:
     """Return where to go on from. A checkpoint that is damaged, or of another size, costs time and not the painting."""
     if job.resume is None:
         return None
@@ -205,9 +200,8 @@ def _usable_checkpoint(job: PaintJob, width: int, height: int) -> Checkpoint | N
         state = load_tensors(job.resume)
     except (SafetensorError, ValueError):
         return None
-    if "image" not in state or "curve" not in state or state["image"].shape != (1, 3, height, width):
-        return None
-    return Checkpoint(len(state["curve"]), state)
+    checkpoint = Checkpoint(len(state.get("curve", ())), state)
+    return checkpoint if fits(checkpoint, photo, job.recipe) else None
 
 
 def _timed(events: Iterator[Event]) -> Iterator[tuple[Event, float]]:
@@ -221,7 +215,7 @@ def _timed(events: Iterator[Event]) -> Iterator[tuple[Event, float]]:
 
 
 def measure_step(weights: WeightsFile, device: str, threads: int | None, image_size: int) -> float:
-    """Return the seconds that a step of the classic recipe takes at ``image_size`` squared: the median of a few.
+    """Return the seconds that a step of the recipe swift takes at ``image_size`` squared: the median of a few.
 
     The pictures are random, which takes as long as any. Sets torch up for this process as `serve` does. Raises
     WeightsError, or SettingsError where there is no such device.
@@ -229,8 +223,9 @@ def measure_step(weights: WeightsFile, device: str, threads: int | None, image_s
     _set_up_torch(Allowance(threads))
     network = load_vgg19(weights.path, weights.sha256, device)
     photo, style = np.random.default_rng(0).integers(0, 256, (2, image_size, image_size, 3), dtype=np.uint8)
-    recipe = Recipe(image_size=image_size, steps=_WARM_UP_STEPS + _MEASURED_STEPS)
-    steps = [seconds for event, seconds in _timed(paint(photo, style, recipe, network)) if isinstance(event, Step)]
+    recipe = SWIFT.with_changes({"image_size": image_size, "steps": _WARM_UP_STEPS + _MEASURED_STEPS})
+    events = _timed(Painter(network).paint(photo, style, recipe))
+    steps = [seconds for event, seconds in events if isinstance(event, Step)]
     return statistics.median(steps[_WARM_UP_STEPS:])
 
 
@@ -263,7 +258,7 @@ def serve(connection: Connection, weights: WeightsFile, device: str, allowance: 
         try:
             network = load_vgg19(weights.path, weights.sha256, device)
             sender.send(describe(network))
-            _Server(connection, sender, network, allowance).run()
+            _Server(connection, sender, Painter(network), allowance).run()
         except (MonetWatchError, RuntimeError) as error:  # a device that fails makes torch raise the latter
             sender.send(WorkerDied(str(error)))
 
@@ -327,7 +322,7 @@ class _Server:
 
     connection: Connection
     sender: Sender
-    network: VGG19
+    painter: Painter
     allowance: Allowance
     stopped: bool = False
 
@@ -342,13 +337,13 @@ class _Server:
                     pass  # a Cancel that crossed the end of its job
 
     def _paint(self, job: PaintJob) -> None:
-        for event in _deferred_events(job, self.network, self._asked_to_stop, self._memory_bytes()):
+        for event in _deferred_events(job, self.painter, self._asked_to_stop, self._memory_bytes()):
             self.sender.send(event)
         give_back_memory()
 
     def _memory_bytes(self) -> int | None:
         """What the next painting may use; on a card, no other worker takes a share of it."""
-        device = self.network.device
+        device = self.painter.network.device
         sharers = 1 if device.type == "cuda" else self.allowance.sharers
         return memory_for_a_painting(_free_memory(device), self.allowance.memory_bytes, sharers)
 

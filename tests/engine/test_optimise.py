@@ -6,7 +6,8 @@ from safetensors.torch import load, save
 
 from monet_watch.engine.events import Losses
 from monet_watch.engine.losses import Evaluation, Objective, style_targets
-from monet_watch.engine.optimise import PixelOptimiser
+from monet_watch.engine.optimise import Optimiser
+from monet_watch.engine.parametrisation import Pixels
 from monet_watch.errors import PaintingError
 from monet_watch.recipes import Recipe
 
@@ -24,6 +25,10 @@ class Counted:
     def __call__(self, image):
         self.count += 1
         return self.objective(image)
+
+
+def pixel_optimiser(image, objective, recipe):
+    return Optimiser(image, objective, Pixels(recipe.lr), lr=recipe.lr, history_size=recipe.history_size)
 
 
 def evaluated(total, image):
@@ -54,7 +59,7 @@ def perceptual(tiny_network, image):
 
 def test_each_step_evaluates_the_objective_exactly_once(image, perceptual):
     counted = Counted(perceptual)
-    optimiser = PixelOptimiser(image, counted, Recipe())
+    optimiser = pixel_optimiser(image, counted, Recipe())
 
     for number in range(1, 46):
         optimiser.step()
@@ -63,7 +68,7 @@ def test_each_step_evaluates_the_objective_exactly_once(image, perceptual):
 
 @pytest.mark.parametrize("history_size", [3, 100])
 def test_the_path_is_that_of_torch_s_optimiser_with_twenty_iterations_a_call(image, perceptual, history_size):
-    optimiser = PixelOptimiser(image, perceptual, Recipe(history_size=history_size))
+    optimiser = pixel_optimiser(image, perceptual, Recipe(history_size=history_size))
     ours = [optimiser.step().total for _ in range(60)]
 
     moved = image.clone().requires_grad_(True)
@@ -84,14 +89,14 @@ def test_the_path_is_that_of_torch_s_optimiser_with_twenty_iterations_a_call(ima
 
 
 def test_the_losses_of_a_step_are_those_before_the_move(image):
-    optimiser = PixelOptimiser(image, bowl, Recipe())
+    optimiser = pixel_optimiser(image, bowl, Recipe())
 
     assert optimiser.step().total == bowl(image).losses.total
     assert optimiser.step().total < bowl(image).losses.total
 
 
 def test_a_convex_objective_is_brought_to_its_minimum(image):
-    optimiser = PixelOptimiser(image, bowl, Recipe(lr=1))
+    optimiser = pixel_optimiser(image, bowl, Recipe(lr=1))
     for _ in range(60):
         losses = optimiser.step()
 
@@ -113,7 +118,7 @@ def test_where_the_first_curvature_is_negative_the_next_move_is_the_gradient_ove
     start = image.double()
     slope = torch.linspace(-1, 1, start.numel(), dtype=torch.float64).view(SHAPE)
     dome = by_autograd(lambda moved: (slope * (moved - start) - 2 * (moved - start) ** 2).sum())
-    optimiser = PixelOptimiser(start, dome, Recipe())
+    optimiser = pixel_optimiser(start, dome, Recipe())
 
     optimiser.step()
     first = optimiser.image.clone()
@@ -128,7 +133,7 @@ def test_beyond_a_place_that_bends_downwards_the_loss_falls_without_ever_rising(
         squares = (moved - image).square().sum()
         return 1e4 * (squares - 2e-4 * (moved - image).sum() - 5e-1 * squares / (1e-4 + squares))
 
-    optimiser = PixelOptimiser(image, by_autograd(dome_in_a_bowl), Recipe())
+    optimiser = pixel_optimiser(image, by_autograd(dome_in_a_bowl), Recipe())
     curve = [optimiser.step().total for _ in range(30)]
 
     assert max(curve) == curve[0]
@@ -142,7 +147,7 @@ def test_small_weights_do_not_bring_the_optimiser_to_a_stand(image):
         found = bowl(moved)
         return Evaluation(Losses(found.losses.total * 1e-9, 0, 0, 0), found.gradient * 1e-9)
 
-    optimiser = PixelOptimiser(image, faint, Recipe(lr=1))
+    optimiser = pixel_optimiser(image, faint, Recipe(lr=1))
     curve = [optimiser.step().total for _ in range(40)]
 
     assert curve[-1] < 0.01 * curve[0]
@@ -150,7 +155,7 @@ def test_small_weights_do_not_bring_the_optimiser_to_a_stand(image):
 
 def test_where_the_gradient_does_not_change_each_move_is_as_careful_as_the_first(image):
     """Of a plane, torch's first move is lr / |g|₁ times the gradient: here 0.03 / 3840 for each of 3840 values."""
-    optimiser = PixelOptimiser(image.double(), by_autograd(torch.sum), Recipe())
+    optimiser = pixel_optimiser(image.double(), by_autograd(torch.sum), Recipe())
     for _ in range(3):
         optimiser.step()
 
@@ -162,18 +167,18 @@ def test_where_the_gradient_does_not_change_each_move_is_as_careful_as_the_first
 def test_a_gradient_of_zero_leaves_the_image_as_it_is_and_still_counts_as_a_step():
     middle = torch.full(SHAPE, 0.5)
     counted = Counted(bowl)
-    optimiser = PixelOptimiser(middle, counted, Recipe())
+    optimiser = pixel_optimiser(middle, counted, Recipe())
     for _ in range(3):
         optimiser.step()
 
     assert counted.count == 3
     assert torch.equal(optimiser.image, middle)
-    PixelOptimiser(middle, bowl, Recipe()).restore(optimiser.state(LARGE))
+    pixel_optimiser(middle, bowl, Recipe()).restore(optimiser.state(LARGE))
 
 
 def test_the_image_given_is_not_changed(image):
     before = image.clone()
-    PixelOptimiser(image, bowl, Recipe()).step()
+    pixel_optimiser(image, bowl, Recipe()).step()
 
     assert torch.equal(image, before)
 
@@ -181,12 +186,12 @@ def test_the_image_given_is_not_changed(image):
 @pytest.mark.parametrize("pause", [1, 2, 7, 30])
 def test_after_a_pause_at_any_step_the_path_goes_on_to_the_bit(image, perceptual, pause):
     recipe = Recipe(history_size=10)
-    whole = PixelOptimiser(image, perceptual, recipe)
+    whole = pixel_optimiser(image, perceptual, recipe)
     curve = [whole.step() for _ in range(40)]
 
-    first = PixelOptimiser(image, perceptual, recipe)
+    first = pixel_optimiser(image, perceptual, recipe)
     before = [first.step() for _ in range(pause)]
-    second = PixelOptimiser(torch.zeros(SHAPE), perceptual, recipe)
+    second = pixel_optimiser(torch.zeros(SHAPE), perceptual, recipe)
     second.restore(load(save(first.state(LARGE))))
     after = [second.step() for _ in range(40 - pause)]
 
@@ -196,14 +201,14 @@ def test_after_a_pause_at_any_step_the_path_goes_on_to_the_bit(image, perceptual
 
 def test_a_state_may_be_restored_twice(image, perceptual):
     """What is restored is a copy: going on does not change the checkpoint."""
-    first = PixelOptimiser(image, perceptual, Recipe())
+    first = pixel_optimiser(image, perceptual, Recipe())
     for _ in range(5):
         first.step()
     state = first.state(LARGE)
     kept = {name: value.clone() for name, value in state.items()}
     curves = []
     for _ in range(2):
-        again = PixelOptimiser(image, perceptual, Recipe())
+        again = pixel_optimiser(image, perceptual, Recipe())
         again.restore(state)
         curves.append([again.step() for _ in range(5)])
 
@@ -212,7 +217,7 @@ def test_a_state_may_be_restored_twice(image, perceptual):
 
 
 def test_a_state_holds_the_latest_of_the_history_that_fits_into_the_limit(image, perceptual):
-    optimiser = PixelOptimiser(image, perceptual, Recipe())
+    optimiser = pixel_optimiser(image, perceptual, Recipe())
     for _ in range(12):
         optimiser.step()
     one = image.numel() * 4
@@ -226,9 +231,9 @@ def test_a_state_holds_the_latest_of_the_history_that_fits_into_the_limit(image,
 
 
 def test_a_limited_state_still_paints_on(image, perceptual):
-    optimiser = PixelOptimiser(image, perceptual, Recipe())
+    optimiser = pixel_optimiser(image, perceptual, Recipe())
     start = [optimiser.step() for _ in range(12)]
-    second = PixelOptimiser(image, perceptual, Recipe())
+    second = pixel_optimiser(image, perceptual, Recipe())
     second.restore(optimiser.state(0))
 
     assert [second.step() for _ in range(20)][-1].total < start[-1].total
@@ -236,7 +241,7 @@ def test_a_limited_state_still_paints_on(image, perceptual):
 
 def test_a_state_keeps_doubles_off_the_device(image):
     """MPS has no doubles: every one of them is a plain number on the CPU, and vectors are float32."""
-    optimiser = PixelOptimiser(image, bowl, Recipe())
+    optimiser = pixel_optimiser(image, bowl, Recipe())
     optimiser.step()
     state = optimiser.state(LARGE)
 
@@ -247,7 +252,7 @@ def test_a_state_keeps_doubles_off_the_device(image):
         "prev_loss",
         "H_diag",
     }
-    restored = PixelOptimiser(image, bowl, Recipe())
+    restored = pixel_optimiser(image, bowl, Recipe())
     restored.restore(state)
     memory = restored._lbfgs.state[restored._image]
     tensors = [value for value in memory.values() if isinstance(value, torch.Tensor)]
@@ -265,11 +270,11 @@ def test_a_state_keeps_doubles_off_the_device(image):
     ],
 )
 def test_a_state_that_does_not_fit_the_image_is_refused(image, damage):
-    optimiser = PixelOptimiser(image, bowl, Recipe())
+    optimiser = pixel_optimiser(image, bowl, Recipe())
     for _ in range(3):
         optimiser.step()
     state = optimiser.state(LARGE)
     damage(state)
 
     with pytest.raises(PaintingError, match="does not belong"):
-        PixelOptimiser(image, bowl, Recipe()).restore(state)
+        pixel_optimiser(image, bowl, Recipe()).restore(state)

@@ -7,7 +7,6 @@ from skimage import data
 
 from monet_watch.engine.events import Step
 from monet_watch.engine.losses import Objective, style_targets
-from monet_watch.engine.optimise import PixelOptimiser
 from monet_watch.engine.paint import paint
 from monet_watch.engine.photo import resize
 from monet_watch.engine.vgg import VGG19
@@ -23,6 +22,10 @@ SHAPES = pytest.mark.parametrize("shape", [(64, 64), (64, 88), (94, 64)], ids=["
 def oxford() -> VGG19:
     """The real network."""
     return load_network("oxford", "cpu")
+
+
+def pixel_optimiser(image, objective):
+    return Optimiser(image, objective, Pixels(CLASSIC.lr), lr=CLASSIC.lr, history_size=CLASSIC.history_size)
 
 
 def photograph(height, width):
@@ -56,7 +59,7 @@ def test_so_are_the_first_few_in_double_precision(oxford):
     expected = reference_curve(features.double(), content, style, 4)
 
     targets = style_targets(oxford, [style], CLASSIC, precision="fp64")
-    optimiser = PixelOptimiser(content, Objective(oxford, content, targets, CLASSIC, precision="fp64"), CLASSIC)
+    optimiser = pixel_optimiser(content, Objective(oxford, content, targets, CLASSIC, precision="fp64"))
     steps = [optimiser.step() for _ in range(4)]
     found = [[losses.total, losses.style, losses.content, losses.tv] for losses in steps]
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12)
@@ -82,7 +85,7 @@ def test_so_they_are_for_a_random_network_in_double_precision(tiny_convolutions,
     network = VGG19(tiny_convolutions)
     targets = style_targets(network, [style], CLASSIC, precision="fp64")
     objective = Objective(network, content, targets, CLASSIC, precision="fp64")
-    optimiser = PixelOptimiser(content, objective, CLASSIC)
+    optimiser = pixel_optimiser(content, objective)
     steps = [optimiser.step() for _ in range(STEPS)]
     found = [[losses.total, losses.style, losses.content, losses.tv] for losses in steps]
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12)

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from monet_watch.engine.events import Finished
-from monet_watch.engine.paint import paint
+from monet_watch.engine.paint import Painter, paint
 from monet_watch.engine.precision import best_precision
 from monet_watch.engine.vgg import VGG19
 from monet_watch.errors import SettingsError, WeightsError, WorkerError
@@ -55,7 +55,7 @@ def make_job(make_photo):
 
 
 def run(job, network, stop=lambda: False):
-    return list(painting_events(job, network, stop))
+    return list(painting_events(job, Painter(network), stop))
 
 
 def stop_after(steps):
@@ -243,7 +243,7 @@ def test_a_step_s_seconds_leave_out_what_the_listener_does(make_job, tiny_networ
     late = 0.0
     monkeypatch.setattr(worker.time, "monotonic", lambda real=worker.time.monotonic: real() + late)
     seconds = []
-    for event in painting_events(make_job(), tiny_network, lambda: False):
+    for event in painting_events(make_job(), Painter(tiny_network), lambda: False):
         late += 3600
         if isinstance(event, JobStep):
             seconds.append(event.seconds)

@@ -1,0 +1,306 @@
+"""One size of a painting: its photo, its objective and its optimiser, from the first step to the last."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from monet_watch.engine.colour import recolour
+from monet_watch.engine.evaluator import Evaluator, StyleMemory
+from monet_watch.engine.events import Checkpoint, Event, Finished, Losses, Snapshot, Step
+from monet_watch.engine.levels import Level
+from monet_watch.engine.losses import Moments
+from monet_watch.engine.optimise import Optimiser
+from monet_watch.engine.parametrisation import parametrisation
+from monet_watch.engine.photo import resize
+from monet_watch.engine.precision import Precision
+from monet_watch.engine.tiles import choose_tile
+from monet_watch.errors import PaintingError, PhotoError
+from monet_watch.recipes import Recipe
+
+__all__ = ["CHECKPOINT_LIMIT_BYTES", "CHECKPOINT_SECONDS", "SMALLEST_SIDE", "Materials", "Progress", "Stage"]
+
+Picture = NDArray[np.uint8]
+
+SMALLEST_SIDE = 16
+"""Pixels: the network halves a picture four times, and something must be left of it."""
+
+CHECKPOINT_LIMIT_BYTES = 16 * 2**20
+"""A checkpoint holds the picture, and as much of the optimiser's memory as fits into this together with it."""
+
+CHECKPOINT_SECONDS = 60.0
+"""A checkpoint comes after so long, if the recipe's ``save_every`` steps have not been taken by then."""
+
+_PATIENCE_STEPS = 10  # over which a recipe's least_gain is measured
+_RUNAWAY = 10.0  # times the lowest loss at this size: the optimisation has lost its way
+_MOST_RECOVERIES = 3
+_HISTORY_SHARE = 4  # of the memory, one part in so many may be L-BFGS's history
+_FEWEST_PAIRS = 3
+_VECTORS = 8  # of the picture's size in float32, that the optimiser works with beside its history
+
+
+@dataclass(frozen=True, slots=True)
+class Materials:
+    """What a painting is made from, and with: uint8 pictures (H, W, 3), of which ``style_names`` are hashes.
+
+    ``memory_bytes`` is what one painting may take beside the network, None as much as it needs. ``clock`` gives
+    seconds.
+    """
+
+    content: Picture
+    styles: tuple[Picture, ...]
+    style_names: tuple[bytes, ...]
+    recipe: Recipe
+    memory: StyleMemory
+    memory_bytes: int | None
+    clock: Callable[[], float]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a painting has come, over all its sizes."""
+
+    precision: Precision
+    curve: list[Losses] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    recoveries: int = 0
+
+
+class Stage:
+    """A painting at the size of ``level``. ``before`` is the stage whose change of the photo it begins with.
+
+    ``stopped`` says, after `events`, that the painting was asked to stop.
+    """
+
+    def __init__(self, materials: Materials, level: Level, progress: Progress, before: "Stage | None" = None) -> None:
+        self.stopped = False
+        self._materials = materials
+        self._level = level
+        self._progress = progress
+        self._reason = "all steps taken"
+        self._first = len(progress.curve)
+        recipe, device = materials.recipe, materials.memory.network.device
+        self._device = device
+        photo = self._photo()
+        self._evaluator = Evaluator(
+            materials.memory.network, photo, self._targets, recipe,
+            precision=progress.precision, tile=self._tile(), remark=progress.remarks.append,
+        )  # fmt: skip
+        self.optimiser = Optimiser(
+            self._initial_image(photo), self._evaluator, parametrisation(recipe, level.height, level.width, device),
+            lr=recipe.lr, history_size=self._pairs(), history_dtype=_history_dtype(recipe),
+        )  # fmt: skip
+        self._initial = self.optimiser.variable.clone()
+        if before is not None:
+            self.optimiser.change_by(self._enlarged(before.change))
+
+    # --- What it begins with
+
+    @property
+    def change(self) -> Tensor:
+        """What the optimiser's variable (1, 3, H, W) has become, less what it was from the photo."""
+        return self.optimiser.variable - self._initial
+
+    def _photo(self) -> Tensor:
+        level = self._level
+        return to_tensor(resize_to(self._materials.content, level.width, level.height), self._device)
+
+    def _style_tensors(self) -> list[Tensor]:
+        recipe = self._materials.recipe
+        short_side = max(SMALLEST_SIDE, round(recipe.image_size * recipe.style_scale * self._level.scale))
+        pictures = [resize(style, short_side, recipe.enlarge_style) for style in self._materials.styles]
+        for picture in pictures:
+            check_size("style picture", picture.shape[1], picture.shape[0])
+        return [to_tensor(picture, self._device) for picture in pictures]
+
+    def _targets(self, precision: Precision, tile: int | None) -> Mapping[str, Moments]:
+        materials = self._materials
+        key = (*materials.style_names, str((self._level.scale, materials.recipe.image_size)).encode())
+        return materials.memory.targets(key, self._style_tensors, materials.recipe, precision, tile)
+
+    def _initial_image(self, photo: Tensor) -> Tensor:
+        match self._materials.recipe.initial_image:
+            case "photo":
+                return photo
+            case "recoloured":
+                return recolour(photo, self._style_tensors()).clamp(0, 1)
+            case "noise":
+                generator = torch.Generator().manual_seed(self._materials.recipe.seed)
+                return torch.rand(photo.shape, generator=generator).to(photo.device)
+
+    def _enlarged(self, change: Tensor) -> Tensor:
+        size = (self._level.height, self._level.width)
+        return F.interpolate(change, size=size, mode="bicubic", align_corners=False)
+
+    # --- What the memory allows
+
+    @property
+    def _vector_bytes(self) -> int:
+        return 3 * self._level.width * self._level.height * 4
+
+    def _pairs(self) -> int:
+        """Return how many pairs L-BFGS may remember."""
+        wanted, limit = self._materials.recipe.history_size, self._materials.memory_bytes
+        if limit is None:
+            return wanted
+        pair_bytes = 2 * self._vector_bytes * _history_dtype(self._materials.recipe).itemsize // 4
+        pairs = min(wanted, max(_FEWEST_PAIRS, limit // _HISTORY_SHARE // pair_bytes))
+        if pairs < wanted:
+            self._progress.remarks.append(
+                f"L-BFGS remembered {pairs} pairs instead of {wanted}, so as to keep within the memory."
+            )
+        return pairs
+
+    def _tile(self) -> int | None:
+        """Return the tiles that keep an evaluation within the memory."""
+        limit = self._materials.memory_bytes
+        if limit is None:
+            return None
+        room = limit - limit // _HISTORY_SHARE - _VECTORS * self._vector_bytes
+        tile = choose_tile(self._level.height, self._level.width, self._progress.precision, max(0, room))
+        if tile is not None:
+            self._progress.remarks.append(
+                f"Painted in tiles of {tile} pixels at {self._level.width} × {self._level.height}, "
+                f"so as to keep within {limit / 2**30:.1f} GiB of memory."
+            )
+        return tile
+
+    # --- The steps
+
+    def events(self, stop: Callable[[], bool], resume: Checkpoint | None = None) -> Iterator[Event]:
+        """Take the steps that are left at this size, append each one's losses to the curve, and yield what happens."""
+        if resume is not None:
+            self.optimiser.restore(resume.state)
+        curve, saved_at = self._progress.curve, self._materials.clock()
+        while len(curve) < self._level.last and not self._is_done():
+            losses = self._step()
+            if losses is None:
+                continue
+            curve.append(losses)
+            number, now = len(curve), self._materials.clock()
+            yield Step(number, losses)
+            last = self._is_final and (number == self._level.last or self._is_done())
+            due = number % self._materials.recipe.save_every == 0
+            self.stopped = not last and stop()
+            if due:
+                yield Snapshot(number, self._picture(number))
+            if self.stopped or (not last and (due or now - saved_at >= CHECKPOINT_SECONDS)):
+                yield self._checkpoint()
+                saved_at = now
+            if self.stopped:
+                return
+
+    @property
+    def _is_final(self) -> bool:
+        return self._level.scale == 1.0
+
+    def _is_done(self) -> bool:
+        """Say whether further steps no longer pay."""
+        least = self._materials.recipe.least_gain
+        curve = self._progress.curve[self._first :]
+        if self._reason != "all steps taken":
+            return True
+        if not least or not self._is_final or len(curve) <= _PATIENCE_STEPS:
+            return False
+        gain = curve[-1 - _PATIENCE_STEPS].total - curve[-1].total
+        if gain >= least * curve[-1].total:
+            return False
+        self._reason = "further steps no longer pay"
+        return True
+
+    def _step(self) -> Losses | None:
+        """Take a step and return its losses; None if they were of no use, and it goes on from where it was before."""
+        losses = self.optimiser.measure()
+        if self._is_sound(losses):
+            self.optimiser.move()
+            return losses
+        self._recover(losses)
+        return None
+
+    def _is_sound(self, losses: Losses) -> bool:
+        lowest = min((each.total for each in self._progress.curve[self._first :]), default=math.inf)
+        finite = math.isfinite(losses.total) and self.optimiser.can_move
+        return finite and losses.total <= _RUNAWAY * lowest
+
+    def _recover(self, losses: Losses) -> None:
+        """Go back before the last move; in fp32, if it was not in that already.
+
+        Raises PaintingError where there is no way back, or the same has happened too often.
+        """
+        progress, number = self._progress, len(self._progress.curve) + 1
+        what = "was no finite number" if not math.isfinite(losses.total) else "had run away"
+        progress.recoveries += 1
+        has_moved = self.optimiser.undo()
+        if self._evaluator.precision not in ("fp32", "fp64"):
+            progress.remarks.append(f"Went on in fp32 from step {number}: the loss in {progress.precision} {what}.")
+            progress.precision = "fp32"
+            self._evaluator.go_on_in("fp32")
+        elif not has_moved:
+            raise _ran_away(number)
+        elif progress.recoveries > _MOST_RECOVERIES:
+            self._reason = f"the loss {what} at step {number}: this is the picture before"
+            progress.remarks.append(f"Ended early: {self._reason}.")
+        else:
+            progress.remarks.append(f"Began anew with small moves at step {number}: the loss {what}.")
+
+    # --- What it gives
+
+    def _picture(self, number: int) -> Picture:
+        """Return the image after step ``number``, at full size."""
+        image = self.optimiser.image
+        if not bool(image.isfinite().all()):
+            raise _ran_away(number)
+        return to_picture(image)
+
+    def _checkpoint(self) -> Checkpoint:
+        rows = [(each.total, each.style, each.content, each.tv) for each in self._progress.curve]
+        state = self.optimiser.state(CHECKPOINT_LIMIT_BYTES)
+        return Checkpoint(len(rows), {**state, "curve": torch.tensor(rows, dtype=torch.float64)})
+
+    def finish(self) -> Finished:
+        """Return the painting as it is, with its losses as a file will hold it."""
+        progress = self._progress
+        image = self._picture(len(progress.curve))
+        delivered = self._evaluator.delivered(to_tensor(image, self._device))
+        curve, remarks = tuple(progress.curve), tuple(progress.remarks)
+        return Finished(image, curve, delivered, self._reason, progress.precision, remarks)
+
+
+def _history_dtype(recipe: Recipe) -> torch.dtype:
+    # Bare pixels are the published method, whose path is torch's to the bit.
+    return torch.float32 if recipe.parametrisation == "pixels" else torch.bfloat16
+
+
+def _ran_away(number: int) -> PaintingError:
+    message = f"The loss is not a finite number at step {number}: the optimisation ran away."
+    remedy = "Lower lr or the weights in the settings (the recipe's own values are known to work)."
+    return PaintingError(message, remedy)
+
+
+def resize_to(picture: Picture, width: int, height: int) -> Picture:
+    """Return ``picture`` with ``width`` × ``height`` pixels, which has its aspect."""
+    return resize(picture, min(width, height), enlarge=True)
+
+
+def check_size(name: str, width: int, height: int) -> None:
+    """Raise PhotoError if a picture is smaller than the network needs; ``name`` is for the message."""
+    if min(height, width) < SMALLEST_SIDE:
+        message = f"The {name} is too small: {width} × {height} pixels, and each side needs {SMALLEST_SIDE}."
+        raise PhotoError(message, "Use a larger picture.")
+
+
+def to_tensor(picture: Picture, device: torch.device) -> Tensor:
+    """Return a picture, uint8 (H, W, 3), as float32 (1, 3, H, W) in [0, 1]."""
+    tensor = torch.tensor(np.ascontiguousarray(picture), device=device)  # (H, W, 3)
+    return tensor.permute(2, 0, 1).unsqueeze(0).to(torch.float32).div(255).contiguous()
+
+
+def to_picture(image: Tensor) -> Picture:
+    """Return an image (1, 3, H, W) as uint8 (H, W, 3); what is out of [0, 1] is cut off."""
+    pixels = image.squeeze(0).permute(1, 2, 0).clamp(0, 1).mul(255).round()
+    return pixels.to("cpu", torch.uint8).contiguous().numpy()
