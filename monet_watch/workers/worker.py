@@ -159,7 +159,7 @@ class _Painting:
     def _png(self, image: NDArray[np.uint8]) -> bytes:
         alpha = self._photo.alpha
         if alpha is not None:
-            alpha = resize(alpha, self._job.recipe.image_size, self._job.recipe.enlarge)
+            alpha = resize(alpha, min(image.shape[:2]), enlarge=True)  # a coarse painting's pictures are smaller
         text = {
             "Software": f"monet-watch {__version__}",
             "Recipe": self._job.recipe.recipe,
