@@ -2,12 +2,15 @@
 
 As a library::
 
-    from monet_watch import Finished, Recipe, load_network, paint
+    from monet_watch import RECIPES, Finished, load_network, paint
 
+    recipe = RECIPES["swift"].with_changes({"image_size": 256})
     network = load_network()
-    for event in paint(content, style, Recipe(image_size=256), network):
+    for event in paint(content, style, recipe, network):
         if isinstance(event, Finished):
             picture = event.image  # uint8, (H, W, 3), sRGB
+
+``Recipe()`` alone is the recipe ``classic``.
 
 The names that need torch are imported on first use, so that ``import monet_watch`` stays light.
 """

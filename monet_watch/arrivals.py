@@ -204,6 +204,8 @@ class Arrivals:
         plan = self._plan(path.parent)
         if plan is None:
             return self._held.get(path) == facts or known.state in (JobState.DONE, JobState.RUNNING)
+        if known.state is JobState.DONE and known.settings_key in plan.former_keys:
+            return self._former_key(path, plan) == known.settings_key
         return known.state is not JobState.WAITING and known.settings_key == plan.settings_key
 
     def _newest(self, path: PurePosixPath) -> Known | None:
@@ -250,13 +252,14 @@ class Arrivals:
             self._hold(hashed.path, hashed.facts)
             return
         self._held.pop(hashed.path, None)
+        key = self._former_key(hashed.path, plan, hashed.sha256) or plan.settings_key
         job = self._parts.ledger.queue(
             hashed.path,
             size=hashed.facts.size,
             mtime_ns=hashed.facts.mtime_ns,
             photo_sha256=hashed.sha256,
-            settings_key=plan.settings_key,
-            identity=identity(hashed.sha256, plan.settings_key),
+            settings_key=key,
+            identity=identity(hashed.sha256, key),
             settings=plan.to_json(),
             steps=plan.recipe.steps,
         )
@@ -323,6 +326,18 @@ class Arrivals:
         self._recheck_broken()
         self._plan(path.parent)
         self.scan(path.parent)
+
+    def _former_key(self, path: PurePosixPath, plan: Plan, sha256: str | None = None) -> str | None:
+        """The settings' key of the photo's latest painting (of these bytes), if a former default alone made it differ.
+
+        That another recipe is the default is nobody's wish to have everything painted again.
+        """
+        done = [job for job in self._parts.ledger.known(path) if job.state is JobState.DONE]
+        for job in done[:1]:
+            same = job.photo_sha256 == (sha256 or job.photo_sha256)
+            if same and job.settings and plan.follows(Plan.from_json(job.settings)):
+                return job.settings_key
+        return None
 
     def _recheck_broken(self) -> None:
         for folder in list(self._broken):

@@ -427,7 +427,7 @@ def demo(
         Path | None, typer.Option(help="A style picture.", show_default="the bundled water garden")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps to take.", show_default="what fits into a few minutes")
+        int | None, typer.Option(min=1, help="Steps to take at most.", show_default="what fits into a few minutes")
     ] = None,
     size: Annotated[
         int | None, typer.Option(min=32, max=16384, help="Short side in pixels.", show_default="likewise")
@@ -449,7 +449,7 @@ def demo(
     typer.echo("Measuring a step on this machine ...")
     chosen = stage.estimate(stage.measure(_load(None), os.environ), size, steps)
     typer.echo(
-        f"Painting with a short side of {chosen.image_size} pixels in {chosen.steps} steps: "
+        f"Painting with a short side of {chosen.image_size} pixels in at most {chosen.steps} steps: "
         f"about {_minutes(chosen.seconds)} on this machine."
     )
     plan = stage.Demo(folder.absolute(), photo, style and style.absolute(), chosen)

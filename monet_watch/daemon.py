@@ -295,7 +295,7 @@ class Daemon:
 
 def _status_line(overview: Overview) -> str:
     counts = overview.counts
-    painting = ", ".join(f"painting {job.path} ({job.step}/{job.steps})" for job in overview.running)
+    painting = ", ".join(f"painting {job.path} (step {job.step} of at most {job.steps})" for job in overview.running)
     return (
         f"{painting or 'idle'}; {counts[JobState.QUEUED]} queued, {counts[JobState.WAITING]} waiting, "
         f"{counts[JobState.DONE]} done, {counts[JobState.PROBLEM]} with a problem"

@@ -1,6 +1,7 @@
 """The demonstration: a real daemon on a folder of its own, a real photo, a painting after a few minutes."""
 
 import importlib.util
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from monet_watch.household import House, find_weights, run_daemon
 from monet_watch.inbox.ignore import is_photo_name
 from monet_watch.ledger import LEDGER_NAME, JobState, Ledger
 from monet_watch.notices import Notice
-from monet_watch.settings import is_style_picture
+from monet_watch.recipes import RECIPES
+from monet_watch.settings import DEFAULT_RECIPE, is_style_picture
 from monet_watch.workers.local import measured_step
 
 __all__ = [
@@ -37,8 +39,9 @@ MEASURED_SIZE = 192
 """Pixels: side of the square on which a step is measured."""
 
 _SIZES = (512, 448, 384, 320, 256, 224, 192)
-_STEPS = 250  # by then the classic recipe's curve has settled
-_FEWEST_STEPS = 120
+_EXPECTED_STEPS = 80  # after which a painting has mostly ended by itself
+_FEWEST_STEPS = 40
+_STAGES = 10  # at most, of a painting of so many steps as are expected
 _ASPECT = 1.5  # of most photos
 _START_SECONDS = 15.0  # to load torch and the network, to settle, and to decode
 _MADE_BY = "# Made by monet-watch demo."
@@ -48,7 +51,10 @@ _CONFIG_NAME = "config.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How large and how long: ``image_size`` is the short side in pixels, ``seconds`` the time of the whole."""
+    """How large and how long: ``image_size`` is the short side in pixels, ``seconds`` the time that it will take.
+
+    ``steps`` is the upper bound: a painting ends earlier when further steps no longer pay.
+    """
 
     image_size: int
     steps: int
@@ -74,7 +80,8 @@ def estimate(step_seconds: float, size: int | None = None, steps: int | None = N
     """Choose size and steps so that a painting is done in a few minutes, and say about how long it takes.
 
     ``step_seconds`` is the time of a step on a square of `MEASURED_SIZE`; a step's time grows with the pixels.
-    What the caller chose, ``size`` or ``steps``, is kept.
+    What the caller chose, ``size`` or ``steps``, is kept. Even a painting that takes all the steps that are chosen here
+    is done in time, except on very slow machines.
     """
     per_pixel = step_seconds / MEASURED_SIZE**2
 
@@ -82,10 +89,16 @@ def estimate(step_seconds: float, size: int | None = None, steps: int | None = N
         return per_pixel * _ASPECT * side**2
 
     room = PATIENCE_SECONDS - _START_SECONDS
-    fitting = (side for side in _SIZES if one_step(side) * (steps or _STEPS) <= room)
+    fitting = (side for side in _SIZES if one_step(side) * _expected(steps) <= room)
     side = size or next(fitting, _SIZES[-1])
-    number = steps or max(_FEWEST_STEPS, min(_STEPS, int(room / one_step(side))))
-    return Estimate(side, number, _START_SECONDS + number * one_step(side))
+    most = RECIPES[DEFAULT_RECIPE].steps
+    number = steps or max(_FEWEST_STEPS, min(most, int(room / one_step(side))))
+    return Estimate(side, number, _START_SECONDS + _expected(number) * one_step(side))
+
+
+def _expected(steps: int | None) -> int:
+    """How many steps a painting will take that may take ``steps``."""
+    return min(steps or _EXPECTED_STEPS, _EXPECTED_STEPS)
 
 
 def demo_photo() -> Path:
@@ -130,12 +143,13 @@ def check_place(folder: Path, photo: Path) -> None:
 
 def _config_text(demo: Demo) -> str:
     size, steps = demo.estimate.image_size, demo.estimate.steps
+    save_every = math.ceil(_expected(steps) / _STAGES)
     style = f"  style: {_quoted(str(demo.style))}\n" if demo.style is not None else ""
     return (
         f"{_MADE_BY} Drop more photos into inbox, and paint them with:\n"
         "#   monet-watch run --config config.yaml\n"
         "inbox: inbox\noutbox: outbox\nstate: state\n"
-        f"defaults:\n  image_size: {size}\n  steps: {steps}\n  save_every: {max(1, steps // 6)}\n{style}"
+        f"defaults:\n  image_size: {size}\n  steps: {steps}\n  save_every: {save_every}\n{style}"
     )
 
 

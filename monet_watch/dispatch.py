@@ -353,14 +353,14 @@ class Dispatch:
         place.resumed_at_step = event.first_step - 1 if event.first_step > 1 else None
         self._parts.ledger.sized(job.id, event.width, event.height)
         resumed = f", going on at step {event.first_step}" if event.first_step > 1 else ""
-        text = f"It is being painted, {event.width} × {event.height} pixels, {job.steps} steps{resumed}."
+        text = f"It is being painted, {event.width} × {event.height} pixels, at most {job.steps} steps{resumed}."
         self._tell("painting", text, job.path, details={"width": event.width, "height": event.height})
 
     def _on_step(self, place: _Place, job: Job, event: JobStep) -> None:
         place.pace = pace(place.pace, event.seconds)
         loss = event.losses.total
         self._parts.ledger.progress(job.id, step=event.number, loss=loss, seconds_per_step=place.pace)
-        text = f"Step {event.number} of {job.steps}, loss {loss:.4g}."
+        text = f"Step {event.number} of at most {job.steps}, loss {loss:.4g}."
         details = {"step": event.number, "steps": job.steps, "loss": loss, "seconds": event.seconds}
         self._tell("step", text, job.path, Level.DEBUG, details)
 
@@ -370,7 +370,7 @@ class Dispatch:
         except OutboxError as error:
             self._tell("problem", f"A stage could not be written: {error}", job.path, Level.WARNING)
             return
-        text = f"Stage {event.number} of {job.steps} is in {_folder(job)}/{name}."
+        text = f"The stage after step {event.number} of at most {job.steps} is in {_folder(job)}/{name}."
         self._tell("snapshot", text, job.path, details={"step": event.number, "steps": job.steps})
 
     def _on_checkpoint(self, job: Job, event: JobCheckpoint) -> None:
@@ -399,7 +399,10 @@ class Dispatch:
         self._set_aside.pop(job.id, None)
         done = self._parts.ledger.finish(job.id, loss=event.delivered.total)
         self._parts.checkpoints.discard(job.identity or "")
-        text = f"It is painted, in {event.seconds:.0f} s: {_folder(job)} (loss {event.delivered.total:.4g})."
+        steps = f"{len(event.curve)} step" + "s" * (len(event.curve) != 1)
+        text = (
+            f"It is painted, in {steps} and {event.seconds:.0f} s: {_folder(job)} (loss {event.delivered.total:.4g})."
+        )
         text = " ".join((text, *event.remarks))
         self._tell("done", text, job.path, details={"folder": str(_folder(job)), "seconds": event.seconds})
         self._look_after(done)

@@ -136,7 +136,7 @@ def _remember(ledger: Ledger, folder: PurePosixPath, record: PaintingRecord) -> 
         settings_key=record.settings_key,
         identity=record.identity,
         settings=plan.to_json(),
-        steps=record.recipe.steps,
+        steps=len(record.curve.total),
         folder=folder,
         loss=record.delivered.total,
         width=record.width,

@@ -164,7 +164,7 @@ class Job:
 
     @property
     def remaining_seconds(self) -> float | None:
-        """Expected time until the last step, from the measured time of a step; None while nothing is measured."""
+        """Time until the last step at the latest, from the measured time of a step; None while nothing is measured."""
         if self.state is not JobState.RUNNING or self.seconds_per_step is None:
             return None
         return max(0, self.steps - self.step) * self.seconds_per_step

@@ -3,11 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from monet_watch.recipes import Recipe
-from monet_watch.settings import FolderSettings, ResolvedSettings, settings_key
+from monet_watch.settings import BUILT_IN, FolderSettings, ResolvedSettings, settings_key
 from monet_watch.styles.library import StyleSource, read_style
 from monet_watch.workers.base import PictureFile, WeightsFile
 
@@ -24,7 +24,10 @@ class PlannedStyle:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything but the photo. ``origins`` says for each setting where it came from, in words."""
+    """Everything but the photo. ``origins`` says for each setting where it came from, in words.
+
+    ``former_keys`` are the settings' keys with the recipes that used to be the default; they are not stored.
+    """
 
     settings_key: str
     recipe: Recipe
@@ -32,6 +35,7 @@ class Plan:
     origins: Mapping[str, str]
     weights_source: str
     weights_sha256: str
+    former_keys: tuple[str, ...] = field(default=(), compare=False)
 
     def to_json(self) -> str:
         """Return the plan as ASCII text; file names that are no UTF-8 survive as escapes."""
@@ -59,6 +63,11 @@ class Plan:
         recipe = Recipe.model_validate(data["recipe"])
         return cls(data["settings_key"], recipe, styles, data["origins"], *data["weights"])
 
+    def follows(self, earlier: "Plan") -> bool:
+        """Say whether only the default recipe is another than in ``earlier``, and nobody has named any."""
+        unnamed = earlier.origins.get("recipe") == str(BUILT_IN)
+        return unnamed and earlier.settings_key in self.former_keys
+
     def style_files(self) -> tuple[PictureFile, ...]:
         """Read the style pictures as they are at this moment. Raises SettingsError if one cannot be read."""
         return tuple(PictureFile(style.source.name, read_style(style.source)) for style in self.styles)
@@ -67,9 +76,10 @@ class Plan:
 def make_plan(resolved: ResolvedSettings, weights: WeightsFile) -> Plan:
     """Read the styles of ``resolved`` and return the plan. Raises SettingsError if one cannot be read."""
     styles = tuple(PlannedStyle(source, _digest(source)) for source in resolved.styles)
-    key = settings_key(resolved, [style.sha256 for style in styles], weights.sha256)
+    variants = [resolved, *(replace(resolved, recipe=former) for former in resolved.former)]
+    key, *former = (settings_key(each, [style.sha256 for style in styles], weights.sha256) for each in variants)
     origins = {name: str(origin) for name, origin in resolved.origins.items()}
-    return Plan(key, resolved.recipe, styles, origins, weights.source, weights.sha256)
+    return Plan(key, resolved.recipe, styles, origins, weights.source, weights.sha256, tuple(former))
 
 
 def _digest(source: StyleSource) -> str:

@@ -47,7 +47,9 @@ from monet_watch.styles.library import (
 from monet_watch.yamlfile import LIMIT_BYTES, Document, KeyPath, Position, load, load_value
 
 __all__ = [
+    "BUILT_IN",
     "DEFAULT_RECIPE",
+    "FORMER_DEFAULTS",
     "MOST_STYLES",
     "Defaults",
     "FolderSettings",
@@ -63,8 +65,11 @@ __all__ = [
     "settings_key",
 ]
 
-DEFAULT_RECIPE = "classic"
+DEFAULT_RECIPE = "swift"
 """The recipe where none is named anywhere."""
+
+FORMER_DEFAULTS = ("classic",)
+"""What `DEFAULT_RECIPE` has been in earlier versions: what was painted with it counts as painted."""
 
 MOST_STYLES = 16
 """More style pictures than this for one painting are refused: each is held in memory."""
@@ -161,7 +166,7 @@ class StyleSettings(_RecipeValues):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value came from; str() gives e.g. ``holiday/style.yaml:3``, ``recipe classic``, ``built in``."""
+    """Where a value came from; str() gives e.g. ``holiday/style.yaml:3``, ``recipe swift``, ``built in``."""
 
     source: str
     line: int | None = None
@@ -176,7 +181,8 @@ class Origin:
         return str(self) if self.column is None else f"{self}:{self.column}"
 
 
-_BUILT_IN = Origin("built in")
+BUILT_IN = Origin("built in")
+"""Where the values come from that nobody has given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +196,15 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSettings:
-    """How the photos of one folder are painted, and where each value came from (every Recipe key, and ``style``)."""
+    """How the photos of one folder are painted, and where each value came from (every Recipe key, and ``style``).
+
+    ``former`` is what the same settings meant with each of `FORMER_DEFAULTS`; empty where a recipe is named.
+    """
 
     recipe: Recipe
     styles: tuple[StyleSource, ...]
     origins: Mapping[str, Origin]
+    former: tuple[Recipe, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,18 +496,20 @@ def _resolved(levels: Sequence[_Level], library: StyleLibrary) -> ResolvedSettin
         raise settings_error(told([*faults, *more_faults], "settings"))
     name = DEFAULT_RECIPE
     changes: dict[str, object] = {}
-    origins: dict[str, Origin] = {"recipe": _BUILT_IN, "style": _BUILT_IN}
+    origins: dict[str, Origin] = {"recipe": BUILT_IN, "style": BUILT_IN}
     for level in levels:
         name = level.settings.recipe or name
         changes |= level.settings.changes()
         origins |= level.origins
     own = dict.fromkeys(_RECIPE_KEYS, Origin(f"recipe {name}"))
-    return ResolvedSettings(RECIPES[name].with_changes(changes), styles, {**own, **origins})
+    bases = FORMER_DEFAULTS if origins["recipe"] is BUILT_IN else ()
+    former = tuple(RECIPES[base].with_changes(changes) for base in bases)
+    return ResolvedSettings(RECIPES[name].with_changes(changes), styles, {**own, **origins}, former)
 
 
 def _styles_of(levels: Sequence[_Level], library: StyleLibrary) -> tuple[tuple[StyleSource, ...], list[str]]:
     """The styles that the deepest level with any names, and the faults of those that cannot be found."""
-    built_in = _NamedStyle(f"{_BUILT_IN}: style", partial(library.find, DEFAULT_STYLE))
+    built_in = _NamedStyle(f"{BUILT_IN}: style", partial(library.find, DEFAULT_STYLE))
     named = next((level.styles for level in reversed(levels) if level.styles), (built_in,))
     sources: list[StyleSource] = []
     faults: list[str] = []

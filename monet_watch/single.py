@@ -183,10 +183,13 @@ class _Sitting:
                     loss=event.losses.total,
                     seconds_per_step=pace(job.seconds_per_step, event.seconds),
                 )
-                self._tell("step", f"Step {event.number} of {job.steps}.", Level.DEBUG)
+                self._tell("step", f"Step {event.number} of at most {job.steps}.", Level.DEBUG)
             case JobSnapshot():
                 name = deliver_stage(self._outbox, self._folder, event)
-                self._tell("snapshot", f"Stage {event.number} of {job.steps} is in {self._folder}/{name}.")
+                self._tell(
+                    "snapshot",
+                    f"The stage after step {event.number} of at most {job.steps} is in {self._folder}/{name}.",
+                )
         self._job = job
         self._console.update(_overview(job))
 
@@ -201,7 +204,8 @@ class _Sitting:
             job, state=JobState.DONE, folder=self._folder, finished_at=time.time(), loss=finished.delivered.total
         )
         self._console.update(_overview(self._job))
-        text = f"It is painted, in {finished.seconds:.0f} s (loss {finished.delivered.total:.4g})."
+        steps = f"{len(finished.curve)} step" + "s" * (len(finished.curve) != 1)
+        text = f"It is painted, in {steps} and {finished.seconds:.0f} s (loss {finished.delivered.total:.4g})."
         self._tell("done", " ".join((text, *finished.remarks)))
 
     def _tell(self, event: str, text: str, level: Level = Level.INFO) -> None:

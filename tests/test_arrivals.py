@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from monet_watch import settings
 from monet_watch.ledger import JobState
 from tests.rehearsal import LIMIT_BYTES, Rehearsal
 
@@ -283,3 +284,57 @@ def test_a_photo_found_truncated_while_the_inbox_is_away_waits(house):
     house.advance(60)
     house.rest()
     assert house.states("a.jpg") == ["running"]
+
+
+@pytest.fixture
+def painted_by_an_earlier_version(tmp_path, monkeypatch):
+    """One painting is there, made when another recipe was the default and nobody had named any."""
+    monkeypatch.setattr(settings, "DEFAULT_RECIPE", "classic")
+    monkeypatch.setattr(settings, "FORMER_DEFAULTS", ())
+    with Rehearsal(tmp_path) as house:
+        house.drop("trip/a.jpg")
+        house.rest()
+    assert house.record("trip/a").recipe.recipe == "classic"
+    monkeypatch.undo()
+    return tmp_path
+
+
+def test_another_default_recipe_has_nothing_painted_again_that_is_painted(painted_by_an_earlier_version):
+    with Rehearsal(painted_by_an_earlier_version) as house:
+        house.rest()
+        os.utime(house.inbox / "trip" / "a.jpg")
+        house.drop("trip/a.jpg")
+        house.advance(300)
+        house.rest()
+        assert house.records() == ["trip/a"]
+        assert house.states("trip/a.jpg") == ["done"]
+        assert not house.told("painting")
+
+
+@pytest.mark.parametrize(("change", "recipe"), [("recipe: swift\n", "swift"), ("lr: 0.5\n", "swift")])
+def test_settings_that_somebody_changes_have_it_painted_again(painted_by_an_earlier_version, change, recipe):
+    with Rehearsal(painted_by_an_earlier_version) as house:
+        house.drop("trip/style.yaml", change.encode())
+        house.rest()
+        assert len(house.records()) == 2
+        (other,) = set(house.records()) - {"trip/a"}
+        assert house.record(other).recipe.recipe == recipe
+
+
+def test_a_photo_that_changes_is_painted_with_the_default_of_today(painted_by_an_earlier_version):
+    with Rehearsal(painted_by_an_earlier_version) as house:
+        house.drop("trip/a.jpg", b"another photo")
+        house.rest()
+        (other,) = set(house.records()) - {"trip/a"}
+        assert house.record(other).recipe.recipe == "swift"
+
+
+def test_a_recipe_that_is_no_longer_named_counts_as_a_change(tmp_path):
+    """It was named once, so what was painted with it is not what a default has led to."""
+    with Rehearsal(tmp_path) as house:
+        house.drop("trip/style.yaml", b"recipe: classic\n")
+        house.drop("trip/a.jpg")
+        house.rest()
+        house.remove("trip/style.yaml")
+        house.rest()
+        assert len(house.records()) == 2

@@ -103,7 +103,7 @@ def test_check_shows_every_setting_and_the_style(folder):
     assert {"image_size", "steps", "style", "style_layers", "lr", "save_every", "seed"} <= rows.keys()
     assert "style.png" in rows["style"]
     assert "conv1_1, conv2_1, conv3_1, conv4_1, conv5_1" in rows["style_layers"]
-    assert "recipe classic" in rows["lr"]
+    assert "recipe swift" in rows["lr"]
 
 
 def test_names_of_files_cannot_steer_the_terminal(folder):

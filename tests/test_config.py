@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from monet_watch.config import Config, LogSettings, load_config, state_folder
 from monet_watch.errors import SettingsError
-from monet_watch.recipes import CLASSIC, Recipe
+from monet_watch.recipes import SWIFT, Recipe
 from monet_watch.settings import FolderSettings, StyleSettings
 from monet_watch.styles.library import StyleLibrary
 
@@ -451,12 +451,12 @@ def test_the_example_sets_every_key_that_has_a_plain_value():
     assert set_in_it == set(Config.model_fields) - none - empty_lists
 
 
-def test_the_examples_comments_uncommented_are_valid_and_show_classics_values(tmp_path):
+def test_the_examples_comments_uncommented_are_valid_and_show_swifts_values(tmp_path):
     text = EXAMPLE.read_text(encoding="utf-8")
     (tmp_path / "config.yaml").write_text(KEY.sub(r"\g<group>\g<key>:", text), encoding="utf-8")
     config = load_config(tmp_path / "config.yaml")
-    assert config.defaults.changes() == CLASSIC.model_dump(exclude={"recipe"})
-    assert (config.defaults.recipe, config.defaults.style) == ("classic", ("water-garden",))
+    assert config.defaults.changes() == SWIFT.model_dump(exclude={"recipe"})
+    assert (config.defaults.recipe, config.defaults.style) == ("swift", ("water-garden",))
     assert config.memory_limit == 6 * 2**30
     assert config.threads == 4 and config.archive == tmp_path / "archive" and len(config.ignore) == 2
 

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from monet_watch.errors import SettingsError
 from monet_watch.plan import Plan, Planner
+from monet_watch.recipes import SWIFT
 from monet_watch.settings import Defaults, FolderSettings
 from monet_watch.styles.library import StyleLibrary
 from monet_watch.workers.base import WeightsFile
@@ -50,7 +52,7 @@ def test_any_value_that_changes_the_picture_changes_the_key(inbox, text):
 
 def test_a_value_written_out_that_is_the_default_changes_nothing(inbox):
     before = key(inbox, "trip")
-    (inbox / "trip" / "style.yaml").write_text("lr: 0.03\nrecipe: classic\n")
+    (inbox / "trip" / "style.yaml").write_text("lr: 1.0\nrecipe: swift\n")
     assert key(inbox, "trip") == before
 
 
@@ -103,4 +105,15 @@ def test_settings_that_cannot_be_used_are_told_each_time(inbox):
     for _ in range(2):
         with pytest.raises(SettingsError, match="stepz"):
             plans.plan(PurePosixPath("trip"))
-    assert plans.plan(PurePosixPath()).recipe.steps == 400
+    assert plans.plan(PurePosixPath()).recipe == SWIFT
+
+
+def test_a_plan_follows_what_an_earlier_default_led_to_and_nothing_that_named_a_recipe(inbox):
+    plan = planner(inbox).plan(PurePosixPath("trip"))
+    (inbox / "trip" / "style.yaml").write_text("recipe: classic\n")
+    named = planner(inbox).plan(PurePosixPath("trip"))
+    assert plan.former_keys == (named.settings_key,)
+    assert named.former_keys == ()
+    assert not plan.follows(named)
+    assert plan.follows(replace(named, origins={**named.origins, "recipe": "built in"}))
+    assert not plan.follows(plan)

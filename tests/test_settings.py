@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from monet_watch.errors import SettingsError
-from monet_watch.recipes import CLASSIC, RECIPES, Recipe
+from monet_watch.recipes import CLASSIC, RECIPES, SWIFT, Recipe
 from monet_watch.settings import (
     MOST_STYLES,
     Defaults,
@@ -64,9 +64,9 @@ def folders(inbox, library):
 
 @contextmanager
 def another_recipe():
-    """A second recipe, for the time of the block: its numbers are none of classic's."""
-    changes = {"recipe": "quick", "steps": 33, "lr": 1.0, "image_size": 256, "seed": 7}
-    RECIPES["quick"] = CLASSIC.with_changes(changes)
+    """Another recipe, for the time of the block: some of its numbers are none of swift's."""
+    changes = {"recipe": "quick", "steps": 33, "lr": 0.7, "image_size": 256, "seed": 7}
+    RECIPES["quick"] = SWIFT.with_changes(changes)
     try:
         yield
     finally:
@@ -130,7 +130,7 @@ def test_numbers_have_the_recipes_bounds(key, smallest, largest):
     above = largest + 1 if isinstance(largest, int) else math.nextafter(largest, math.inf)
     for value in (smallest, largest):
         assert StyleSettings.model_validate({key: value}).changes() == {key: value}
-        assert getattr(CLASSIC.with_changes({key: value}), key) == value
+        assert getattr(SWIFT.with_changes({key: value}), key) == value
     for value in (below, above):
         with pytest.raises(ValidationError):
             StyleSettings.model_validate({key: value})
@@ -218,12 +218,12 @@ def test_too_many_styles_are_refused(inbox, folders):
 # Inheritance.
 
 
-def test_without_any_settings_it_is_classic_with_the_bundled_style(folders, tmp_path):
+def test_without_any_settings_it_is_swift_with_the_bundled_style(folders, tmp_path):
     resolved = folders.resolve(ROOT)
-    assert resolved.recipe == CLASSIC
+    assert resolved.recipe == SWIFT
     assert resolved.styles == (StyleSource("water-garden", tmp_path / "library" / "water-garden.jpg"),)
     assert str(resolved.origins["recipe"]) == str(resolved.origins["style"]) == "built in"
-    assert str(resolved.origins["steps"]) == "recipe classic"
+    assert str(resolved.origins["steps"]) == "recipe swift"
 
 
 def test_every_key_and_the_style_have_an_origin(folders):
@@ -241,14 +241,14 @@ def test_config_then_root_then_folder_the_deepest_given_value_wins(inbox, librar
         "a/b/style.yml:3",
         "style.yaml:3",
         "config.yaml:9",
-        "recipe classic",
+        "recipe swift",
     ]
 
 
 def test_a_folder_knows_nothing_of_its_neighbours_and_subfolders(inbox, folders):
     put(inbox / "a" / "style.yaml", "steps: 3\n")
     put(inbox / "b" / "c" / "style.yaml", "steps: 4\n")
-    assert folders.resolve(PurePosixPath("b")).recipe.steps == folders.resolve(ROOT).recipe.steps == 400
+    assert folders.resolve(PurePosixPath("b")).recipe.steps == folders.resolve(ROOT).recipe.steps == SWIFT.steps
 
 
 def test_the_deepest_recipe_is_the_base_and_explicit_keys_of_all_levels_apply_over_it(inbox, folders):
@@ -260,6 +260,18 @@ def test_the_deepest_recipe_is_the_base_and_explicit_keys_of_all_levels_apply_ov
     assert str(resolved.origins["steps"]) == "recipe quick"
     assert str(resolved.origins["recipe"]) == "a/style.yaml:1"
     assert str(resolved.origins["image_size"]) == "style.yaml:2"
+
+
+def test_a_folder_that_names_classic_gets_every_number_of_classic(inbox, folders):
+    put(inbox / "a" / "style.yaml", "recipe: classic\n")
+    assert folders.resolve(PurePosixPath("a")).recipe == CLASSIC == Recipe()
+
+
+def test_what_former_defaults_meant_is_known_where_no_recipe_is_named(inbox, folders):
+    put(inbox / "a" / "style.yaml", "seed: 3\n")
+    put(inbox / "a" / "b" / "style.yaml", "recipe: swift\n")
+    assert folders.resolve(PurePosixPath("a")).former == (CLASSIC.with_changes({"seed": 3}),)
+    assert folders.resolve(PurePosixPath("a/b")).former == ()
 
 
 def test_a_folder_that_is_gone_only_inherits(inbox, folders):
@@ -290,7 +302,7 @@ KEYS = {
     "tv_weight": st.floats(0, 1e15),
     "initial_image": st.sampled_from(["photo", "noise"]),
     "content_layers": st.sampled_from([["conv4_2"], ["conv1_1", "conv5_1"]]),
-    "recipe": st.sampled_from(["classic", "quick"]),
+    "recipe": st.sampled_from(["swift", "classic", "quick"]),
     "style": st.sampled_from(["turner", "water-garden"]),
 }
 levels = st.dictionaries(st.sampled_from(sorted(KEYS)), st.none()).flatmap(
@@ -300,8 +312,8 @@ levels = st.dictionaries(st.sampled_from(sorted(KEYS)), st.none()).flatmap(
 
 @given(levels, st.lists(st.tuples(levels, st.sets(st.sampled_from(["style.jpg", "style-2.png"]))), max_size=4))
 def test_in_any_chain_the_deepest_given_value_wins_and_its_origin_names_the_place(default, chain):
-    values = CLASSIC.model_dump()
-    origins = dict.fromkeys(values, "recipe classic") | {"recipe": "built in", "style": "built in"}
+    values = SWIFT.model_dump()
+    origins = dict.fromkeys(values, "recipe swift") | {"recipe": "built in", "style": "built in"}
     styles = ["water-garden"]
     explicit = {}
 
@@ -333,7 +345,7 @@ def test_in_any_chain_the_deepest_given_value_wins_and_its_origin_names_the_plac
         defaults = Defaults(StyleSettings.model_validate(default), default_origins)
         library = StyleLibrary([], root / "library")
         resolved = FolderSettings(root / "inbox", defaults, library).resolve(folder)
-        base = RECIPES[explicit.get("recipe", "classic")].model_dump()
+        base = RECIPES[explicit.get("recipe", "swift")].model_dump()
 
     explicit.pop("style", None)
     expected = {**base, **explicit, "content_layers": tuple(explicit.get("content_layers", base["content_layers"]))}
@@ -341,7 +353,7 @@ def test_in_any_chain_the_deepest_given_value_wins_and_its_origin_names_the_plac
     assert names(resolved) == styles
     told = {key: str(origin) for key, origin in resolved.origins.items()}
     recipes_own = f"recipe {expected['recipe']}"
-    assert told == {key: recipes_own if name == "recipe classic" else name for key, name in origins.items()}
+    assert told == {key: recipes_own if name == "recipe swift" else name for key, name in origins.items()}
 
 
 # Styles.
@@ -458,7 +470,7 @@ def test_all_faults_of_all_files_of_the_chain_are_told_at_once(inbox, folders):
 def test_a_broken_file_holds_back_its_own_folder_only(inbox, folders):
     put(inbox / "a" / "style.yaml", "steps: x\n")
     assert faults(folders, "a")
-    assert folders.resolve(PurePosixPath("b")).recipe == CLASSIC
+    assert folders.resolve(PurePosixPath("b")).recipe == SWIFT
 
 
 def test_a_correction_releases_the_folder(inbox, folders):
@@ -505,8 +517,8 @@ def test_a_hostile_file_is_told_with_its_place(inbox, folders, data, told):
 def test_a_file_that_says_nothing_changes_nothing(inbox, folders, data):
     put(inbox / "style.yaml", data)
     resolved = folders.resolve(ROOT)
-    assert resolved.recipe == CLASSIC
-    assert str(resolved.origins["steps"]) == "recipe classic"
+    assert resolved.recipe == SWIFT
+    assert str(resolved.origins["steps"]) == "recipe swift"
 
 
 @posix_only
@@ -569,7 +581,7 @@ def test_a_folder_that_may_not_be_read_is_told(inbox, library, tmp_path, run_for
 def test_folders_called_like_settings_or_pictures_are_only_folders(inbox, folders):
     (inbox / "style.yaml").mkdir()
     (inbox / "style.jpg").mkdir()
-    assert folders.resolve(ROOT).recipe == CLASSIC
+    assert folders.resolve(ROOT).recipe == SWIFT
 
 
 def test_the_folders_with_settings_are_listed_without_hidden_and_linked_ones(inbox, folders, tmp_path):
@@ -597,7 +609,7 @@ def single_faults(library, *assignments, recipe=None, styles=()) -> tuple[str, .
 def test_assignments_are_read_as_in_a_style_yaml(library):
     given = ["steps=200", "style_weight=1e5", "enlarge=yes", "style_layers=[conv2_1, conv1_1]", "initial_image = noise"]
     resolved = single(library, assignments=given)
-    assert resolved.recipe == CLASSIC.with_changes(
+    assert resolved.recipe == SWIFT.with_changes(
         {
             "steps": 200,
             "style_weight": 1e5,
@@ -607,7 +619,7 @@ def test_assignments_are_read_as_in_a_style_yaml(library):
         }
     )
     assert str(resolved.origins["steps"]) == "command line"
-    assert str(resolved.origins["lr"]) == "recipe classic"
+    assert str(resolved.origins["lr"]) == "recipe swift"
 
 
 def test_the_last_assignment_of_a_key_counts(library):
@@ -689,6 +701,18 @@ def test_the_key_is_the_sha256_of_the_canonical_json_of_what_makes_the_picture()
         ("style_scale", 2),
         ("initial_image", "noise"),
         ("seed", 1),
+        ("parametrisation", "spectral"),
+        ("precision", "auto"),
+        ("padding", "reflect"),
+        ("style_statistic", "gaussian"),
+        ("style_tap", "after_relu"),
+        ("style_falloff", 4),
+        ("smooth_weight", 1),
+        ("least_gain", 0.01),
+        ("rest_below", 0.01),
+        ("coarsest", 256),
+        ("coarse_steps", 20),
+        ("enlarge_style", True),
     ],
 )
 def test_every_number_of_the_recipe_changes_the_key(key, value):
@@ -790,20 +814,20 @@ def test_the_schema_is_of_draft_2020_12_and_closed():
     assert json.loads(json.dumps(schema)) == schema
 
 
-def test_the_schema_describes_every_key_with_words_and_classics_value():
+def test_the_schema_describes_every_key_with_words_and_swifts_value():
     properties = json_schema()["properties"]
     assert set(properties) == set(StyleSettings.model_fields)
     assert all(each["description"] for each in properties.values())
     defaults = {key: each["default"] for key, each in properties.items()}
-    assert defaults == {**CLASSIC.model_dump(mode="json"), "style": "water-garden"}
+    assert defaults == {**SWIFT.model_dump(mode="json"), "style": "water-garden"}
 
 
 def test_the_schema_has_the_bounds_and_choices():
     properties = json_schema()["properties"]
     assert (properties["image_size"]["minimum"], properties["image_size"]["maximum"]) == (32, 16384)
     assert (properties["lr"]["exclusiveMinimum"], properties["lr"]["maximum"]) == (0, 10)
-    assert properties["initial_image"]["enum"] == ["photo", "noise"]
-    assert properties["recipe"]["enum"] == ["classic"]
+    assert properties["initial_image"]["enum"] == ["photo", "recoloured", "noise"]
+    assert properties["recipe"]["enum"] == sorted(RECIPES)
     assert "conv5_1" in properties["style_layers"]["items"]["enum"]
 
 
@@ -811,7 +835,7 @@ def test_the_schema_has_the_bounds_and_choices():
     "sample",
     [
         {},
-        CLASSIC.model_dump(mode="json"),
+        *(recipe.model_dump(mode="json") for recipe in RECIPES.values()),
         {"recipe": "classic", "style": "turner", "steps": 200, "lr": 1},
         {"style": ["turner", "styles/sea.jpg"], "enlarge": True, "style_layers": ["conv1_1"]},
     ],
@@ -852,4 +876,4 @@ def test_what_the_program_refuses_does_not_fit_the_schema(sample):
 def test_the_settings_of_a_folder_that_was_removed_while_it_was_read_are_inherited(inbox, folders):
     put(inbox / "a" / "style.yaml", "steps: 3\n")
     shutil.rmtree(inbox / "a")
-    assert folders.resolve(PurePosixPath("a")).recipe == CLASSIC
+    assert folders.resolve(PurePosixPath("a")).recipe == SWIFT

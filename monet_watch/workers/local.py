@@ -127,7 +127,7 @@ class LocalWorker:
 
 
 def measured_step(weights: WeightsFile, device: str, threads: int | None = None, image_size: int = 256) -> float:
-    """Return the seconds that a step of the classic recipe takes at ``image_size`` squared, measured on ``device``.
+    """Return the seconds that a step of the recipe swift takes at ``image_size`` squared, measured on ``device``.
 
     It is measured in a process of its own. Raises WorkerError where that fails.
     """

@@ -94,7 +94,7 @@ def test_check_tells_where_each_setting_of_a_folder_comes_from(home):
     assert "trip/style.yaml:2" in rows["lr"]
     assert "style.yaml:1" in rows["steps"]
     assert "config.yaml" in rows["image_size"]
-    assert "recipe classic" in rows["style_weight"]
+    assert "recipe swift" in rows["style_weight"]
 
 
 def test_the_schema_of_style_yaml_is_printed_for_editors():
@@ -157,7 +157,7 @@ def test_paint_says_why_a_photo_cannot_be_painted_and_leaves_nothing_behind(tmp_
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_paint_that_is_interrupted_ends_soon_and_leaves_nothing_behind(tmp_path, number):
-    settings = ("--set", "image_size=64", "--set", "steps=5000", "--set", "save_every=1")
+    settings = ("--set", "image_size=64", "--set", "steps=5000", "--set", "save_every=1", "--set", "least_gain=0")
     command = [PROGRAM, "paint", Photos.rocket, "-o", "out", "--style", str(Photos.cat), *settings]
     process = subprocess.Popen(
         command,

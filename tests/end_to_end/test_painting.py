@@ -119,7 +119,7 @@ def test_every_picture_is_a_whole_png_in_srgb_that_says_what_it_is(home, daemon)
             assert picture.format == "PNG"
             profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
             assert "sRGB" in ImageCms.getProfileDescription(profile)
-            assert picture.text["Recipe"] == "classic"
+            assert picture.text["Recipe"] == "swift"
             assert picture.text["Identity"] == record.identity
             assert picture.text["Software"].startswith("monet-watch")
     with Image.open(folder / "loss.png") as plot:

@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the worker by Linux's /proc"),
 ]
 
-LONG = {"steps": 30, "save_every": 4}
+LONG = {"steps": 30, "save_every": 4, "least_gain": 0.0}
 
 
 @pytest.fixture
