@@ -202,7 +202,9 @@ def paint(
     style: Annotated[
         list[str] | None, typer.Option(help="A style picture, or its name in the library; repeat to blend.")
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help="The recipe to start from.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="The recipe to start from, such as swift, print or classic.")
+    ] = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting of style.yaml; repeatable.")
     ] = None,
@@ -211,7 +213,7 @@ def paint(
 ) -> None:
     """Paint one photo, without the daemon, into the same files.
 
-    Example: monet-watch paint holiday.jpg -o painted --style turner.jpg --set image_size=384 --set steps=200
+    Example: monet-watch paint holiday.jpg -o painted --style turner.jpg --set image_size=384 --set style_weight=2e6
     """
     from monet_watch.household import find_weights
     from monet_watch.settings import resolve_single

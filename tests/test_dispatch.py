@@ -106,6 +106,19 @@ def test_the_closing_line_and_the_record_tell_the_engine_s_remarks(house):
     assert house.record("a").remarks == ("Went on in fp32 from step 3.", "In tiles.")
 
 
+def test_a_painting_that_ends_before_its_last_step_is_told_as_done_with_the_steps_it_took(house):
+    house.drop("a.jpg")
+    house.rest()
+    house.worker.begin()
+    house.worker.step(3)
+    house.worker.finish()
+    house.turn()
+    assert "at most 4 steps" in house.told("painting")[-1]
+    assert house.told("step")[-1].startswith("Step 3 of at most 4,")
+    assert house.told("done")[-1].startswith("It is painted, in 3 steps and ")
+    assert house.states("a.jpg") == ["done"]
+
+
 def test_progress_is_in_the_ledger_with_a_pace_that_follows_the_machine(house):
     house.drop("a.jpg")
     house.rest()
