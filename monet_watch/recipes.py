@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-__all__ = ["CLASSIC", "LAYERS", "PRINT", "RECIPES", "SWIFT", "Layer", "Recipe"]
+__all__ = ["CLASSIC", "GALLERY", "LAYERS", "PRINT", "RECIPES", "SWIFT", "Layer", "Recipe"]
 
 LAYERS: tuple[str, ...] = tuple(
     f"conv{block}_{number}" for block, count in enumerate((2, 2, 4, 4, 1), start=1) for number in range(1, count + 1)
@@ -71,6 +71,18 @@ class Recipe(BaseModel):
     padding: Literal["zeros", "replicate", "reflect"] = Field(
         "zeros", description="what the network sees beyond the picture's borders"
     )
+    style_statistic: Literal["gram", "gaussian"] = Field(
+        "gram", description="how styles are compared: by Gram matrices, or as Gaussians of activations (Wasserstein-2)"
+    )
+    style_tap: Literal["before_relu", "after_relu"] = Field(
+        "before_relu", description="which activations of style_layers hold the style"
+    )
+    style_falloff: float = Field(
+        1.0, ge=0.1, le=100, description="how many times more a style layer counts than the next deeper one"
+    )
+    smooth_weight: float = Field(
+        0.0, ge=0, le=1e15, description="weight of the mean squared difference of neighbouring pixels in the sum"
+    )
     least_gain: float = Field(
         0.0, ge=0, lt=1, description="share of the loss that ten steps must win for another to be taken; 0: take all"
     )
@@ -126,5 +138,23 @@ PRINT = SWIFT.with_changes(
 )
 """`SWIFT` for pictures that are hung on a wall: begun small, so that brush strokes are as large as in a small one."""
 
-RECIPES: Mapping[str, Recipe] = {recipe.recipe: recipe for recipe in (SWIFT, CLASSIC, PRINT)}
+GALLERY = SWIFT.with_changes(
+    {
+        "recipe": "gallery",
+        "padding": "replicate",
+        "style_statistic": "gaussian",
+        "style_tap": "after_relu",
+        "style_falloff": 4.0,
+        "style_weight": 2.0,
+        "content_weight": 1.5,
+        "tv_weight": 0.0,
+        "smooth_weight": 7000.0,
+        "coarsest": 256,
+        "coarse_steps": 30,
+        "rest_below": 0.0,
+    }
+)
+"""Another objective, for a cleaner picture: strokes without speckle, quiet skies, no line along the border."""
+
+RECIPES: Mapping[str, Recipe] = {recipe.recipe: recipe for recipe in (SWIFT, GALLERY, PRINT, CLASSIC)}
 """Every named recipe."""

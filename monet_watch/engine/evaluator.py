@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from monet_watch.engine.events import Losses
-from monet_watch.engine.losses import Evaluation, Moments, Objective, style_targets
+from monet_watch.engine.losses import Evaluation, Moments, Objective, style_targets, style_term
 from monet_watch.engine.precision import Precision
 from monet_watch.engine.tiles import smaller
 from monet_watch.engine.vgg import VGG19
@@ -30,7 +30,8 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or (isinstance(error, RuntimeError) and words)
 
 
-_MEASURING = ("style_layers", "padding", "style_scale", "enlarge_style")  # settings that style targets depend on
+# Settings that style targets depend on.
+_MEASURING = ("style_layers", "style_statistic", "style_tap", "padding", "style_scale", "enlarge_style")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,13 @@ class StyleMemory:
         key = _StyleKey(names, numbers, precision)
         if key not in self._known:
             found = style_targets(
-                self.network, styles(), recipe, precision=precision, padding=recipe.padding, tile=tile
+                self.network,
+                styles(),
+                recipe,
+                precision=precision,
+                padding=recipe.padding,
+                tile=tile,
+                style=style_term(recipe),
             )
             while len(self._known) >= self._room:
                 self._known.pop(next(iter(self._known)))
@@ -146,6 +153,7 @@ class Evaluator:
             self._objective = Objective(
                 self._network, self._photo, targets, self._recipe,
                 precision=self.precision, padding=self._recipe.padding, tile=self._tile,
+                style=style_term(self._recipe),
             )  # fmt: skip
         return self._objective
 

@@ -16,7 +16,10 @@ __all__ = ["Checkpoint", "Event", "Finished", "Losses", "Snapshot", "Step"]
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """The losses of one step, each multiplied by its weight, so that ``total = style + content + tv``."""
+    """The losses of one step, each multiplied by its weight, so that ``total = style + content + tv``.
+
+    ``tv`` is all that counts the differences of neighbouring pixels: ``tv_weight`` and ``smooth_weight`` of the recipe.
+    """
 
     total: float
     style: float

@@ -1,12 +1,11 @@
 """The sizes that a painting goes through, from coarse to fine."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from monet_watch.engine.photo import fitted_size
 from monet_watch.recipes import Recipe
 
-__all__ = ["Level", "level_at", "levels"]
+__all__ = ["Level", "levels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,3 @@ def levels(recipe: Recipe, width: int, height: int) -> tuple[Level, ...]:
         for count, side in enumerate(sides[:affordable], start=1)
     ]
     return (*coarse, Level(width, height, recipe.steps, 1.0))
-
-
-def level_at(levels: Sequence[Level], number: int) -> Level:
-    """Return the level in which step ``number`` is taken, the last if there are not so many steps."""
-    return next((level for level in levels if number <= level.last), levels[-1])

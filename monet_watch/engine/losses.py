@@ -21,7 +21,7 @@ from monet_watch.engine.events import Losses
 from monet_watch.engine.precision import Precision
 from monet_watch.engine.tiles import Tile, block_of, split
 from monet_watch.engine.vgg import VGG19, Padding
-from monet_watch.recipes import Recipe
+from monet_watch.recipes import LAYERS, Recipe
 
 __all__ = [
     "Evaluation",
@@ -31,10 +31,11 @@ __all__ = [
     "gaussian_distance",
     "gram_distance",
     "style_targets",
+    "style_term",
     "total_variation",
 ]
 
-RIDGE = 1e-5
+RIDGE = 1e-2
 """Share of the target's mean variance that is added to the variances of both Gaussians: no channel is ever dead."""
 
 
@@ -127,6 +128,16 @@ class StyleTerm:
 
 
 GRAM = StyleTerm()
+
+
+def style_term(recipe: Recipe) -> StyleTerm:
+    """Return how ``recipe`` compares styles. The shares of its layers fall off with depth, and are 1 on average."""
+    layers = sorted(recipe.style_layers, key=LAYERS.index)
+    shares = [recipe.style_falloff**-place for place in range(len(layers))]
+    weights: dict[str, float] = {
+        name: share * len(layers) / sum(shares) for name, share in zip(layers, shares, strict=True)
+    }
+    return StyleTerm(recipe.style_statistic, weights, recipe.style_tap == "after_relu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +350,7 @@ class Objective:
             for tile in tiles:
                 kept = kept or dict(lens.walk(image, tile, lens.spare))
                 gradient[(..., *tile.window(0))] += self._tile_gradient(kept, tile, slopes)
-            tv = _add_variation(image, self._recipe.tv_weight, gradient)
+            tv = _add_variation(image, self._recipe, gradient)
             losses, by_layer = self._floats(style, sums, tv)
             return Evaluation(losses, gradient, by_layer)
 
@@ -349,7 +360,7 @@ class Objective:
         with torch.no_grad(), lens.network.arithmetic(lens.precision):
             sums = _measured(lens, image, self._content)
             style, _ = self._style(sums)
-            return self._floats(style, sums, self._recipe.tv_weight * total_variation(image))[0]
+            return self._floats(style, sums, _variation(image, self._recipe))[0]
 
     def _floats(self, style: Mapping[str, Tensor], sums: _Sums, tv: Tensor) -> tuple[Losses, dict[str, float]]:
         """Return the plain numbers, and those of the style layers, in one transfer from the device."""
@@ -411,13 +422,29 @@ def _add_style(g: Tensor, x: Tensor, slope: Moments, rectified: bool) -> None:
         into.add_(slope.mean.to(x.dtype))
 
 
-def _add_variation(image: Tensor, weight: float, gradient: Tensor) -> Tensor:
-    """Return ``weight`` times the total variation of ``image``, and add its derivative to ``gradient``."""
+def _variation(image: Tensor, recipe: Recipe) -> Tensor:
+    """Return the weighted total variation of ``image``, and with it the weighted mean square of the differences."""
+    total = image.new_zeros(())
+    for axis in (2, 3):
+        total += _weigh(image.diff(dim=axis), recipe, image.numel())
+    return total
+
+
+def _weigh(difference: Tensor, recipe: Recipe, count: int) -> Tensor:
+    total = recipe.tv_weight * difference.abs().sum()
+    return total + recipe.smooth_weight / count * difference.square().sum() if recipe.smooth_weight else total
+
+
+def _add_variation(image: Tensor, recipe: Recipe, gradient: Tensor) -> Tensor:
+    """Return `_variation` of ``image``, and add its derivative to ``gradient``."""
     total = image.new_zeros(())
     for axis in (2, 3):
         difference = image.diff(dim=axis)
-        total += difference.abs().sum()
-        sign, length = difference.sign_().mul_(weight), image.shape[axis] - 1
-        gradient.narrow(axis, 1, length).add_(sign)
-        gradient.narrow(axis, 0, length).sub_(sign)
-    return weight * total
+        total += _weigh(difference, recipe, image.numel())
+        slope = difference.sign().mul_(recipe.tv_weight)
+        if recipe.smooth_weight:
+            slope.add_(difference, alpha=2 * recipe.smooth_weight / image.numel())
+        length = image.shape[axis] - 1
+        gradient.narrow(axis, 1, length).add_(slope)
+        gradient.narrow(axis, 0, length).sub_(slope)
+    return total

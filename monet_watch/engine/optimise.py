@@ -18,6 +18,8 @@ from monet_watch.errors import PaintingError
 
 __all__ = ["Optimiser"]
 
+_FARTHEST = 1000.0  # that one number may move: taken back, it is still exact to a fraction of an 8-bit level
+
 
 class Optimiser:
     """Moves an image (1, 3, H, W) so that ``objective`` of it falls; ``image`` is where it begins.
@@ -90,29 +92,43 @@ class Optimiser:
         self._last = (gradient, direction, length)
 
     def _length(self, direction: Tensor, gradient: Tensor) -> float:
+        farthest = float(torch.linalg.vector_norm(direction, torch.inf))
+        length = self._wanted_length(direction, gradient)
+        return _FARTHEST / farthest if length * farthest > _FARTHEST else length
+
+    def _wanted_length(self, direction: Tensor, gradient: Tensor) -> float:
         if not self._lbfgs.knows_a_scale:
             return float(self._parametrisation.first_length(direction, gradient))
         return self._lr if self._lbfgs.has_pairs else 1.0  # a mere size of the curvature is no guess to be careful with
 
-    def undo(self) -> bool:
-        """Take the last move back, and forget all that was learnt: the next one is as careful as the first.
+    @property
+    def has_moved(self) -> bool:
+        """Whether there is a last move to take back."""
+        return self._last is not None
 
-        Return whether there was one to take back.
+    @property
+    def remembers(self) -> bool:
+        """Whether moves are chosen by what was learnt from earlier ones."""
+        return self._lbfgs.has_pairs
+
+    def undo(self) -> None:
+        """Take the last move back, if it `has_moved`, and forget all that was learnt.
+
+        The next move is as careful as the first.
         """
-        has_moved = self._last is not None
         if self._last is not None:
             _, direction, length = self._last
             self._variable.view(-1).sub_(direction, alpha=length)
         self._last = self._gradient = None
         self._lbfgs.forget()
-        return has_moved
 
     def state(self, limit_bytes: int) -> dict[str, Tensor]:
         """Return copies of the variable and, as far as ``limit_bytes`` allow, of what the optimiser remembers.
 
-        They lie on the CPU. The variable is always among them; then comes the last move, then the latest pairs.
+        They lie on the CPU. The variable and the curvature's size are always among them; then comes the last move,
+        then the latest pairs.
         """
-        state = {"variable": self._variable}
+        state = {"variable": self._variable, **self._lbfgs.state(0)}
         room = limit_bytes - _bytes(self._variable)
         if self._last is not None and room >= 2 * _bytes(self._variable):
             gradient, direction, length = self._last

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monet_watch.engine.evaluator import StyleMemory
-from monet_watch.engine.events import Checkpoint, Event, Losses
-from monet_watch.engine.levels import Level, level_at, levels
+from monet_watch.engine.events import Checkpoint, Event
+from monet_watch.engine.levels import Level, levels
 from monet_watch.engine.photo import fitted_size
 from monet_watch.engine.precision import resolve_precision
 from monet_watch.engine.stage import CHECKPOINT_LIMIT_BYTES, SMALLEST_SIDE, Materials, Progress, Stage, check_size
@@ -90,35 +90,46 @@ class Painter:
 
 def fits(checkpoint: Checkpoint, content: Picture, recipe: Recipe) -> bool:
     """Say whether a painting of ``content`` (H, W, 3) by ``recipe`` can go on from ``checkpoint``."""
-    state, number = checkpoint.state, checkpoint.number
-    if "variable" not in state or "curve" not in state or state["curve"].shape != (number, 4) or number > recipe.steps:
+    try:
+        progress = Progress.restored(checkpoint.state)
+    except (KeyError, ValueError):
         return False
-    level = level_at(levels(recipe, *_finished_size(content, recipe)), number)
-    return tuple(state["variable"].shape) == (1, 3, level.height, level.width)
+    level = _level_of(checkpoint, levels(recipe, *_finished_size(content, recipe)))
+    return level is not None and checkpoint.number == len(progress.curve) <= level.last
+
+
+def _level_of(checkpoint: Checkpoint, levels: Sequence[Level]) -> Level | None:
+    """Return the level at whose size ``checkpoint`` was taken: by number of steps, one that ended early tells wrong."""
+    shape = checkpoint.state["variable"].shape if "variable" in checkpoint.state else None
+    return next((level for level in levels if shape == (1, 3, level.height, level.width)), None)
 
 
 def _through_levels(
     materials: Materials, levels: Sequence[Level], resume: Checkpoint | None, stop: Callable[[], bool]
 ) -> Iterator[Event]:
-    progress = Progress(resolve_precision(materials.recipe.precision, materials.memory.network.device))
-    progress.curve += [] if resume is None else _resumed(resume, materials)
+    progress = _progress(materials, resume)
+    first = None if resume is None else _level_of(resume, levels)
     stage = None
-    for level in levels:
-        if level.last >= len(progress.curve):
-            stage = Stage(materials, level, progress, before=stage)
-            yield from stage.events(stop, resume)
-            if stage.stopped:
-                return
-            resume = None
+    for level in levels[0 if first is None else levels.index(first) :]:
+        stage = Stage(materials, level, progress, stage, resume)
+        resume = None
+        yield from stage.events(stop)
+        if stage.stopped:
+            return
     assert stage is not None
     yield stage.finish()
 
 
-def _resumed(checkpoint: Checkpoint, materials: Materials) -> list[Losses]:
-    """Return the losses of the steps until ``checkpoint``."""
-    if not fits(checkpoint, materials.content, materials.recipe):
+def _progress(materials: Materials, resume: Checkpoint | None) -> Progress:
+    """Return how far the painting is. What fp32 was needed for once stays in it."""
+    precision = resolve_precision(materials.recipe.precision, materials.memory.network.device)
+    if resume is None:
+        return Progress(precision)
+    if not fits(resume, materials.content, materials.recipe):
         raise PaintingError("The checkpoint does not belong to this painting.", "Paint it from the start.")
-    return [Losses(*row) for row in checkpoint.state["curve"].tolist()]
+    progress = Progress.restored(resume.state)
+    progress.precision = "fp32" if progress.precision == "fp32" else precision
+    return progress
 
 
 def _finished_size(content: Picture, recipe: Recipe) -> tuple[int, int]:

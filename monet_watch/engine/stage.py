@@ -1,5 +1,6 @@
 """One size of a painting: its photo, its objective and its optimiser, from the first step to the last."""
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -63,33 +64,62 @@ class Materials:
 
 @dataclass(slots=True)
 class Progress:
-    """How far a painting has come, over all its sizes."""
+    """How far a painting has come, over all its sizes; ``began`` is how many steps came before the size it is at."""
 
     precision: Precision
     curve: list[Losses] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     recoveries: int = 0
+    began: int = 0
+
+    def remark(self, text: str) -> None:
+        """Keep a line for people, once."""
+        if text not in self.remarks:
+            self.remarks.append(text)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return it as tensors: the ``curve`` (n, 4), and the rest as the bytes of a JSON text."""
+        rows = [(each.total, each.style, each.content, each.tv) for each in self.curve]
+        rest = {name: getattr(self, name) for name in ("precision", "remarks", "recoveries", "began")}
+        text = torch.tensor(list(json.dumps(rest).encode()), dtype=torch.uint8)
+        return {"curve": torch.tensor(rows, dtype=torch.float64).view(-1, 4), "progress": text}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Tensor]) -> "Progress":
+        """Return what `state` was made from. Raises ValueError or KeyError where it is no such state."""
+        rest = json.loads(bytes(state["progress"].tolist()))
+        if state["curve"].ndim != 2 or state["curve"].shape[1] != 4 or not isinstance(rest, dict):
+            raise ValueError(f"a curve of shape {tuple(state['curve'].shape)}")
+        curve = [Losses(*row) for row in state["curve"].tolist()]
+        return cls(rest["precision"], curve, list(rest["remarks"]), int(rest["recoveries"]), int(rest["began"]))
 
 
 class Stage:
-    """A painting at the size of ``level``. ``before`` is the stage whose change of the photo it begins with.
+    """A painting at the size of ``level``.
 
-    ``stopped`` says, after `events`, that the painting was asked to stop.
+    It begins with the change that the stage ``before`` made of the photo, or where ``resume`` was taken. ``stopped``
+    says, after `events`, that the painting was asked to stop.
     """
 
-    def __init__(self, materials: Materials, level: Level, progress: Progress, before: "Stage | None" = None) -> None:
+    def __init__(
+        self,
+        materials: Materials,
+        level: Level,
+        progress: Progress,
+        before: "Stage | None" = None,
+        resume: Checkpoint | None = None,
+    ) -> None:
         self.stopped = False
         self._materials = materials
         self._level = level
         self._progress = progress
         self._reason = "all steps taken"
-        self._first = len(progress.curve)
         recipe, device = materials.recipe, materials.memory.network.device
         self._device = device
         photo = self._photo()
         self._evaluator = Evaluator(
             materials.memory.network, photo, self._targets, recipe,
-            precision=progress.precision, tile=self._tile(), remark=progress.remarks.append,
+            precision=progress.precision, tile=self._tile(), remark=progress.remark,
         )  # fmt: skip
         self.optimiser = Optimiser(
             self._initial_image(photo), self._evaluator, parametrisation(recipe, level.height, level.width, device),
@@ -98,6 +128,12 @@ class Stage:
         self._initial = self.optimiser.variable.clone()
         if before is not None:
             self.optimiser.change_by(self._enlarged(before.change))
+        if resume is None:
+            progress.began = len(progress.curve)
+        else:
+            self.optimiser.restore(resume.state)
+        # An optimiser whose memory did not fit into its checkpoint needs some steps before they pay again.
+        self._patient_from = progress.began if self.optimiser.remembers else len(progress.curve)
 
     # --- What it begins with
 
@@ -151,7 +187,7 @@ class Stage:
         pair_bytes = 2 * self._vector_bytes * _history_dtype(self._materials.recipe).itemsize // 4
         pairs = min(wanted, max(_FEWEST_PAIRS, limit // _HISTORY_SHARE // pair_bytes))
         if pairs < wanted:
-            self._progress.remarks.append(
+            self._progress.remark(
                 f"L-BFGS remembered {pairs} pairs instead of {wanted}, so as to keep within the memory."
             )
         return pairs
@@ -164,7 +200,7 @@ class Stage:
         room = limit - limit // _HISTORY_SHARE - _VECTORS * self._vector_bytes
         tile = choose_tile(self._level.height, self._level.width, self._progress.precision, max(0, room))
         if tile is not None:
-            self._progress.remarks.append(
+            self._progress.remark(
                 f"Painted in tiles of {tile} pixels at {self._level.width} × {self._level.height}, "
                 f"so as to keep within {limit / 2**30:.1f} GiB of memory."
             )
@@ -172,10 +208,8 @@ class Stage:
 
     # --- The steps
 
-    def events(self, stop: Callable[[], bool], resume: Checkpoint | None = None) -> Iterator[Event]:
+    def events(self, stop: Callable[[], bool]) -> Iterator[Event]:
         """Take the steps that are left at this size, append each one's losses to the curve, and yield what happens."""
-        if resume is not None:
-            self.optimiser.restore(resume.state)
         curve, saved_at = self._progress.curve, self._materials.clock()
         while len(curve) < self._level.last and not self._is_done():
             losses = self._step()
@@ -201,11 +235,10 @@ class Stage:
 
     def _is_done(self) -> bool:
         """Say whether further steps no longer pay."""
-        least = self._materials.recipe.least_gain
-        curve = self._progress.curve[self._first :]
+        least, curve = self._materials.recipe.least_gain, self._progress.curve
         if self._reason != "all steps taken":
             return True
-        if not least or not self._is_final or len(curve) <= _PATIENCE_STEPS:
+        if not least or not self._is_final or len(curve) - self._patient_from <= _PATIENCE_STEPS:
             return False
         gain = curve[-1 - _PATIENCE_STEPS].total - curve[-1].total
         if gain >= least * curve[-1].total:
@@ -223,9 +256,10 @@ class Stage:
         return None
 
     def _is_sound(self, losses: Losses) -> bool:
-        lowest = min((each.total for each in self._progress.curve[self._first :]), default=math.inf)
+        progress = self._progress
+        lowest = min((each.total for each in progress.curve[progress.began :]), default=math.inf)
         finite = math.isfinite(losses.total) and self.optimiser.can_move
-        return finite and losses.total <= _RUNAWAY * lowest
+        return finite and (losses.total <= _RUNAWAY * lowest or not self.optimiser.has_moved)
 
     def _recover(self, losses: Losses) -> None:
         """Go back before the last move; in fp32, if it was not in that already.
@@ -235,18 +269,19 @@ class Stage:
         progress, number = self._progress, len(self._progress.curve) + 1
         what = "was no finite number" if not math.isfinite(losses.total) else "had run away"
         progress.recoveries += 1
-        has_moved = self.optimiser.undo()
+        has_moved = self.optimiser.has_moved
+        self.optimiser.undo()
         if self._evaluator.precision not in ("fp32", "fp64"):
-            progress.remarks.append(f"Went on in fp32 from step {number}: the loss in {progress.precision} {what}.")
+            progress.remark(f"Went on in fp32 from step {number}: the loss in {progress.precision} {what}.")
             progress.precision = "fp32"
             self._evaluator.go_on_in("fp32")
         elif not has_moved:
             raise _ran_away(number)
         elif progress.recoveries > _MOST_RECOVERIES:
             self._reason = f"the loss {what} at step {number}: this is the picture before"
-            progress.remarks.append(f"Ended early: {self._reason}.")
+            progress.remark(f"Ended early: {self._reason}.")
         else:
-            progress.remarks.append(f"Began anew with small moves at step {number}: the loss {what}.")
+            progress.remark(f"Began anew with small moves at step {number}: the loss {what}.")
 
     # --- What it gives
 
@@ -258,9 +293,8 @@ class Stage:
         return to_picture(image)
 
     def _checkpoint(self) -> Checkpoint:
-        rows = [(each.total, each.style, each.content, each.tv) for each in self._progress.curve]
         state = self.optimiser.state(CHECKPOINT_LIMIT_BYTES)
-        return Checkpoint(len(rows), {**state, "curve": torch.tensor(rows, dtype=torch.float64)})
+        return Checkpoint(len(self._progress.curve), {**state, **self._progress.state()})
 
     def finish(self) -> Finished:
         """Return the painting as it is, with its losses as a file will hold it."""
