@@ -451,7 +451,7 @@ def demo(
     typer.echo("Measuring a step on this machine ...")
     chosen = stage.estimate(stage.measure(_load(None), os.environ), size, steps)
     typer.echo(
-        f"Painting with a short side of {chosen.image_size} pixels in at most {chosen.steps} steps: "
+        f"Painting with a short side of up to {chosen.image_size} pixels in up to {chosen.steps} steps: "
         f"about {_minutes(chosen.seconds)} on this machine."
     )
     plan = stage.Demo(folder.absolute(), photo, style and style.absolute(), chosen)

@@ -71,11 +71,11 @@ def test_its_config_is_one_that_the_daemon_takes(tmp_path):
     config = prepare(made_demo(tmp_path, style=style))
     assert (config.inbox, config.outbox) == (tmp_path / "demo" / "inbox", tmp_path / "demo" / "outbox")
     assert config.inbox.is_dir()
-    assert config.defaults.changes() == {"image_size": 256, "steps": 120, "save_every": 8}
+    assert config.defaults.changes() == {"image_size": 256, "steps": 120, "save_every": 10}
     assert config.defaults.style == (str(style),)
 
 
-@pytest.mark.parametrize(("steps", "taken"), [(150, 48), (150, 80), (100, 60), (40, 40), (24, 24), (6, 6)])
+@pytest.mark.parametrize(("steps", "taken"), [(150, 60), (150, 99), (100, 75), (40, 40), (24, 24), (6, 6)])
 def test_six_to_ten_stages_come(tmp_path, steps, taken):
     demo = replace(made_demo(tmp_path), estimate=Estimate(256, steps, 100.0))
     save_every = prepare(demo).defaults.changes()["save_every"]
