@@ -1,0 +1,1 @@
+"""Measurements of monet-watch; each script prints a table and writes JSON. See README.md in this folder."""

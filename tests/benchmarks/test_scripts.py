@@ -1,0 +1,101 @@
+"""Every benchmark runs from the command line and writes what it says."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(tiny_weights, tmp_path):
+    """A function of a script's name and arguments: run it on the narrow network, and return the folder it fills."""
+
+    def run_script(name, *arguments):
+        common = ("--weights", str(tiny_weights.path), "--threads", "1", "--output", str(tmp_path))
+        command = [sys.executable, "-m", f"benchmarks.{name}", *common, *arguments]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return tmp_path
+
+    return run_script
+
+
+def loaded(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_time_to_picture_tells_of_all_four_and_goes_on_where_it_was(run):
+    options = ("--size", "32", "--steps", "6")
+    folder = run("time_to_picture", *options, "--pairs", "china")
+    first = loaded(folder / "time_to_picture.json")
+    (pair,) = first["pairs"]
+    plain, tutorial, classic, swift = pair["contenders"]
+    assert [each["name"] for each in (plain, tutorial, classic, swift)] == [
+        "plain script", "tutorial, lr 1", "classic", "swift",
+    ]  # fmt: skip
+    assert len(plain["seconds"]) == 6
+    assert plain["judged"]["6"] == plain["delivered"] == pair["target"]
+    assert plain["seconds"] == sorted(plain["seconds"])
+    assert classic["judged"]["1"] == pytest.approx(plain["judged"]["1"], rel=1e-3), "classic is the same method"
+    assert len(classic["seconds"]) <= 9
+    assert swift["end"]["reason"] in ("all steps taken", "further steps no longer pay")
+    assert swift["end"]["seconds"] >= swift["seconds"][-1]
+    for name in ("time_to_picture.png", "china+water-garden-plain-script.png", "china+water-garden-swift.png"):
+        Image.open(folder / name).verify()
+
+    run("time_to_picture", *options, "--pairs", "china", "--resume")
+    assert loaded(folder / "time_to_picture.json") == first
+
+
+def test_step_cost_tells_of_bare_convolutions_and_whole_steps(run):
+    folder = run("step_cost", "--size", "32", "--rounds", "2", "--warm-up", "1")
+    steps = loaded(folder / "step_cost.json")["steps"]
+    names = [each["name"] for each in steps]
+    assert names[0].startswith("bare convolutions") and names[-2:] == ["classic, fp32", "plain script, fp32"]
+    assert steps[0]["median_to_bare"] == 1.0
+    assert all(0 < each["best"] <= each["median"] for each in steps)
+
+
+def test_sizes_tells_of_time_tiles_and_memory(run):
+    folder = run("sizes", "--sizes", "32", "64", "--steps", "2", "--memory-limit", "2")
+    small, large = loaded(folder / "sizes.json")["sizes"]
+    assert (small["size"], large["size"]) == (32, 64)
+    assert small["tile"] is None
+    assert small["limit_bytes"] == 2 * 2**30
+    assert 0 < small["step_peak_bytes"] <= small["peak_bytes"]
+
+
+def test_delivered_compares_every_pair_and_takes_the_plain_script_from_before(run):
+    folder = run("delivered", "--size", "32", "--steps", "3", "--photos", "china", "--recipe", "swift:steps=4")
+    path = folder / "delivered.json"
+    first = loaded(path)["pairs"][0]
+    assert first["ratio"] == pytest.approx(first["recipe"]["delivered"] / first["plain"]["delivered"])
+    assert (first["plain"]["steps"], first["recipe"]["steps"]) == (3, 4)
+
+    again = ("--size", "32", "--steps", "3", "--photos", "china", "--recipe", "swift:steps=5")
+    run("delivered", *again, "--plain-from", str(path))
+    second = loaded(path)["pairs"][0]
+    assert second["plain"] == first["plain"]
+    assert second["recipe"]["steps"] == 5
+
+
+def test_montage_paints_and_shows_a_part_of_what_it_painted(run):
+    recipes = ("--recipe", "classic:steps=2", "--recipe", "swift:steps=2", "--photo", "china", "--size", "32")
+    folder = run("montage", *recipes)
+    painting = np.array(Image.open(folder / "china+water-garden-32-swift-steps-2.png"))
+    sheet = np.array(Image.open(folder / "montage-china+water-garden-32.png"))
+    np.testing.assert_array_equal(sheet[8:40, 88:120], painting)
+
+    run("montage", *recipes, "--reuse", "--crop", "4,2,10,6", "--zoom", "2")
+    part = np.array(Image.open(folder / "montage-china+water-garden-32-4-2-10-6.png"))
+    np.testing.assert_array_equal(part[8:20:2, 64:84:2], painting[2:8, 4:14])
