@@ -114,6 +114,7 @@ class Stage:
         self._level = level
         self._progress = progress
         self._reason = "all steps taken"
+        self._has_been_sound = False
         recipe, device = materials.recipe, materials.memory.network.device
         self._device = device
         photo = self._photo()
@@ -234,22 +235,28 @@ class Stage:
         return self._level.scale == 1.0
 
     def _is_done(self) -> bool:
-        """Say whether further steps no longer pay."""
-        least, curve = self._materials.recipe.least_gain, self._progress.curve
-        if self._reason != "all steps taken":
+        """Say whether it ends before all steps are taken, and keep the reason."""
+        least = self._materials.recipe.least_gain
+        if self._reason == "all steps taken" and least and self._is_final and not self._pays(least):
+            self._reason = "further steps no longer pay"
+        return self._reason != "all steps taken"
+
+    def _pays(self, least: float) -> bool:
+        """Say whether the last ten steps brought the lowest loss down by ``least`` of it.
+
+        L-BFGS without line search leaps up now and then, for a step or two: a leap is no reason to end, and no place.
+        """
+        totals = [losses.total for losses in self._progress.curve[self._patient_from :]]
+        if len(totals) <= _PATIENCE_STEPS:
             return True
-        if not least or not self._is_final or len(curve) - self._patient_from <= _PATIENCE_STEPS:
-            return False
-        gain = curve[-1 - _PATIENCE_STEPS].total - curve[-1].total
-        if gain >= least * curve[-1].total:
-            return False
-        self._reason = "further steps no longer pay"
-        return True
+        lowest = min(totals)
+        return min(totals[:-_PATIENCE_STEPS]) - lowest >= least * lowest or totals[-1] > (1 + least) * lowest
 
     def _step(self) -> Losses | None:
         """Take a step and return its losses; None if they were of no use, and it goes on from where it was before."""
         losses = self.optimiser.measure()
         if self._is_sound(losses):
+            self._has_been_sound = True
             self.optimiser.move()
             return losses
         self._recover(losses)
@@ -264,24 +271,31 @@ class Stage:
     def _recover(self, losses: Losses) -> None:
         """Go back before the last move; in fp32, if it was not in that already.
 
-        Raises PaintingError where there is no way back, or the same has happened too often.
+        Where there is no way back, or the same has happened too often, the painting ends with the picture before;
+        raises PaintingError where there is none.
         """
         progress, number = self._progress, len(self._progress.curve) + 1
-        what = "was no finite number" if not math.isfinite(losses.total) else "had run away"
+        what = self._what_is_wrong(losses)
         progress.recoveries += 1
+        self._patient_from = len(progress.curve)
         has_moved = self.optimiser.has_moved
         self.optimiser.undo()
         if self._evaluator.precision not in ("fp32", "fp64"):
             progress.remark(f"Went on in fp32 from step {number}: the loss in {progress.precision} {what}.")
             progress.precision = "fp32"
             self._evaluator.go_on_in("fp32")
-        elif not has_moved:
+        elif not has_moved and not self._has_been_sound:
             raise _ran_away(number)
-        elif progress.recoveries > _MOST_RECOVERIES:
+        elif not has_moved or progress.recoveries > _MOST_RECOVERIES:
             self._reason = f"the loss {what} at step {number}: this is the picture before"
             progress.remark(f"Ended early: {self._reason}.")
         else:
             progress.remark(f"Began anew with small moves at step {number}: the loss {what}.")
+
+    def _what_is_wrong(self, losses: Losses) -> str:
+        if not math.isfinite(losses.total):
+            return "was no finite number"
+        return "had run away" if self.optimiser.can_move else "had a gradient that was no finite number"
 
     # --- What it gives
 

@@ -7,7 +7,7 @@ from safetensors.torch import load, save
 from monet_watch.engine.events import Losses
 from monet_watch.engine.losses import Evaluation, Objective, style_targets
 from monet_watch.engine.optimise import Optimiser
-from monet_watch.engine.parametrisation import Pixels
+from monet_watch.engine.parametrisation import Pixels, Spectral
 from monet_watch.errors import PaintingError
 from monet_watch.recipes import Recipe
 
@@ -222,12 +222,21 @@ def test_a_state_holds_the_latest_of_the_history_that_fits_into_the_limit(image,
         optimiser.step()
     one = image.numel() * 4
     whole = optimiser.state(LARGE)
-    assert len(whole["old_dirs"]) == 11
+    assert len(whole["moves"]) == 11
 
     limited = optimiser.state(3 * one + 8 * one)
-    for name in ("old_dirs", "old_stps", "ro"):
+    for name in ("moves", "changes", "factors"):
         assert torch.equal(limited[name], whole[name][-4:])
-    assert "old_dirs" not in optimiser.state(0)
+    assert set(optimiser.state(3 * one + one)) == {"variable", "scale", "gradient", "direction", "length"}
+
+
+def test_a_state_without_room_holds_the_variable_and_the_size_of_the_curvature(image, perceptual):
+    optimiser = pixel_optimiser(image, perceptual, Recipe())
+    assert set(optimiser.state(0)) == {"variable"}
+    for _ in range(5):
+        optimiser.step()
+
+    assert set(optimiser.state(0)) == {"variable", "scale"}
 
 
 def test_a_limited_state_still_paints_on(image, perceptual):
@@ -243,30 +252,24 @@ def test_a_state_keeps_doubles_off_the_device(image):
     """MPS has no doubles: every one of them is a plain number on the CPU, and vectors are float32."""
     optimiser = pixel_optimiser(image, bowl, Recipe())
     optimiser.step()
-    state = optimiser.state(LARGE)
+    optimiser.step()
+    doubles = {name: value for name, value in optimiser.state(LARGE).items() if value.dtype == torch.float64}
 
-    assert {name for name, value in state.items() if value.dtype == torch.float64} == {
-        "func_evals",
-        "n_iter",
-        "t",
-        "prev_loss",
-        "H_diag",
-    }
-    restored = pixel_optimiser(image, bowl, Recipe())
-    restored.restore(state)
-    memory = restored._lbfgs.state[restored._image]
-    tensors = [value for value in memory.values() if isinstance(value, torch.Tensor)]
-    assert tensors and all(tensor.dtype == torch.float32 for tensor in tensors)
+    assert set(doubles) == {"length", "scale"}
+    assert all(value.shape == () for value in doubles.values())
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda state: state.pop("image"),
-        lambda state: state.update(image=torch.zeros(1, 3, 32, 41)),
-        lambda state: state.update(image=torch.zeros(3)),
-        lambda state: state.update(d=torch.zeros(5)),
-        lambda state: state.update(old_dirs=torch.zeros(2, 7)),
+        lambda state: state.pop("variable"),
+        lambda state: state.update(variable=torch.zeros(1, 3, 32, 41)),
+        lambda state: state.update(variable=torch.zeros(3)),
+        lambda state: state.update(direction=torch.zeros(5)),
+        lambda state: state.pop("gradient"),
+        lambda state: state.pop("changes"),
+        lambda state: state.update(moves=torch.zeros(2, 7)),
+        lambda state: state.update(factors=torch.zeros(3)),
     ],
 )
 def test_a_state_that_does_not_fit_the_image_is_refused(image, damage):
@@ -278,3 +281,99 @@ def test_a_state_that_does_not_fit_the_image_is_refused(image, damage):
 
     with pytest.raises(PaintingError, match="does not belong"):
         pixel_optimiser(image, bowl, Recipe()).restore(state)
+
+
+def test_a_move_taken_back_leaves_the_picture_as_it_was_however_far_it_went(image):
+    """No number moves by more than 1000, so that float32 still tells a tenth of an 8-bit level after the way back."""
+    steep = by_autograd(lambda moved: 1e30 * moved.square().sum())
+
+    class Reckless(Pixels):
+        def first_length(self, direction, gradient):
+            return 1.0
+
+    optimiser = Optimiser(image, steep, Reckless(1), lr=1, history_size=5)
+    optimiser.step()
+    assert (optimiser.image - image).abs().max() == pytest.approx(1000, rel=1e-3)
+    optimiser.undo()
+    assert (optimiser.image - image).abs().max() < 0.1 / 255
+
+
+def test_after_a_move_taken_back_the_next_is_as_careful_as_the_first(image, perceptual):
+    optimiser = pixel_optimiser(image, perceptual, Recipe())
+    for _ in range(6):
+        before = optimiser.image.clone()
+        optimiser.step()
+    optimiser.undo()
+    torch.testing.assert_close(optimiser.image, before)
+    assert not optimiser.has_moved and not optimiser.remembers
+
+    optimiser.step()
+    fresh = pixel_optimiser(before, perceptual, Recipe())
+    fresh.step()
+    torch.testing.assert_close(optimiser.image, fresh.image)
+
+
+def test_there_is_no_move_to_take_back_before_the_first(image, perceptual):
+    optimiser = pixel_optimiser(image, perceptual, Recipe())
+    optimiser.measure()
+    optimiser.undo()
+
+    assert not optimiser.has_moved
+    assert torch.equal(optimiser.image, image)
+
+
+def test_a_gradient_that_is_not_finite_is_nothing_to_move_by(image):
+    for gradient, answer in ((1.0, True), (float("nan"), False), (float("inf"), False)):
+        optimiser = pixel_optimiser(
+            image, lambda at, g=gradient: Evaluation(Losses(1, 0, 0, 0), torch.full_like(at, g)), Recipe()
+        )
+        assert not optimiser.can_move
+        optimiser.measure()
+        assert optimiser.can_move == answer
+
+
+def test_a_change_from_elsewhere_is_added_and_no_pair_comes_of_it(image, perceptual):
+    optimiser = pixel_optimiser(image, perceptual, Recipe())
+    optimiser.step()
+    before = optimiser.variable.clone()
+    optimiser.change_by(torch.full(SHAPE, 0.25))
+    assert torch.equal(optimiser.variable, before + 0.25)
+
+    optimiser.step()
+    assert "moves" not in optimiser.state(LARGE)
+    optimiser.step()
+    assert len(optimiser.state(LARGE)["moves"]) <= 1
+
+
+def spectral_optimiser(image, objective):
+    basis = Spectral(*SHAPE[2:], torch.device("cpu"))
+    return Optimiser(image, objective, basis, lr=1.0, history_size=12, history_dtype=torch.bfloat16)
+
+
+def test_the_first_move_by_frequencies_has_the_same_size_whatever_the_weights(image, perceptual):
+    def heavier(at):
+        found = perceptual(at)
+        return Evaluation(found.losses, found.gradient * 1000)
+
+    moves = []
+    for objective in (perceptual, heavier):
+        optimiser = spectral_optimiser(image, objective)
+        before = optimiser.variable.clone()
+        optimiser.step()
+        moves.append(optimiser.variable - before)
+
+    torch.testing.assert_close(moves[0], moves[1], rtol=1e-3, atol=1e-5)
+    assert moves[0].square().mean().sqrt().item() == pytest.approx(0.05, rel=1e-3)
+
+
+@pytest.mark.parametrize("pause", [1, 2, 14])
+def test_by_frequencies_too_the_path_goes_on_to_the_bit_after_a_pause(image, perceptual, pause):
+    whole = spectral_optimiser(image, perceptual)
+    curve = [whole.step() for _ in range(20)]
+    first = spectral_optimiser(image, perceptual)
+    before = [first.step() for _ in range(pause)]
+    second = spectral_optimiser(torch.zeros(SHAPE), perceptual)
+    second.restore(load(save(first.state(LARGE))))
+
+    assert before + [second.step() for _ in range(20 - pause)] == curve
+    assert torch.equal(second.variable, whole.variable)

@@ -7,10 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from monet_watch.engine import paint as painting
+from monet_watch.engine import stage
 from monet_watch.engine.events import Checkpoint, Finished, Snapshot, Step
 from monet_watch.engine.losses import Objective, style_targets
-from monet_watch.engine.paint import paint
+from monet_watch.engine.paint import fits, paint
+from monet_watch.engine.photo import resize
 from monet_watch.engine.vgg import VGG19
 from monet_watch.errors import PaintingError, PhotoError
 from monet_watch.recipes import Recipe
@@ -101,7 +102,7 @@ def test_delivered_losses_are_those_of_the_picture_s_own_bytes(content, style, t
         return torch.tensor(picture / 255, dtype=torch.float32).permute(2, 0, 1)[None]
 
     # The style picture is scaled to the painting's short side by the same filter: 32 of 36 pixels.
-    targets = style_targets(tiny_network, [tensor(painting.resize(style, 32, False))], recipe)
+    targets = style_targets(tiny_network, [tensor(resize(style, 32, False))], recipe)
     expected = Objective(tiny_network, tensor(content), targets, recipe).losses(tensor(last.image))
     assert last.delivered.total == pytest.approx(expected.total, rel=1e-5)
     assert last.delivered.total != last.curve[-1].total
@@ -146,6 +147,23 @@ def test_a_stop_after_the_last_step_comes_too_late_to_matter(content, style, tin
     recipe = RECIPE.with_changes({"steps": 1})
 
     assert names(paint(content, style, recipe, tiny_network, stop=lambda: True)) == [("Step", 1), ("Finished", None)]
+
+
+def test_a_checkpoint_fits_its_own_painting_and_no_other(content, style, make_picture, tiny_network):
+    calls = itertools.count(1)
+    *_, checkpoint = paint(content, style, RECIPE, tiny_network, stop=lambda: next(calls) == 3)
+
+    assert fits(checkpoint, content, RECIPE)
+    assert not fits(checkpoint, make_picture(32, 45), RECIPE)
+    assert not fits(checkpoint, content, RECIPE.with_changes({"steps": 2}))
+    for damage in ({"curve": torch.zeros(2, 4)}, {"curve": torch.zeros(3)}, {"variable": torch.zeros(3)}):
+        assert not fits(Checkpoint(3, {**checkpoint.state, **damage}), content, RECIPE)
+    for text in (b"[]", b"{}", b"\xff", b"nothing"):
+        damage = {"progress": torch.tensor(list(text), dtype=torch.uint8)}
+        assert not fits(Checkpoint(3, {**checkpoint.state, **damage}), content, RECIPE)
+    for name in ("variable", "curve", "progress"):
+        rest = {key: value for key, value in checkpoint.state.items() if key != name}
+        assert not fits(Checkpoint(3, rest), content, RECIPE)
 
 
 @pytest.mark.parametrize("changes", [{"image_size": 40}, {"steps": 2}])
@@ -200,33 +218,27 @@ def test_the_style_picture_is_scaled_by_style_scale_and_never_below_what_the_net
         assert sizes.count({0.75: (24, 36), 0.05: (16, 24)}[scale]) == 1
 
 
-def test_a_loss_that_is_not_finite_is_told_with_what_to_do(content, style, tiny_network):
-    recipe = RECIPE.with_changes({"lr": 10, "steps": 400, "save_every": 400, "style_weight": 1e15})
-
-    with pytest.raises(PaintingError, match=r"not a finite number at step \d+") as caught:
-        list(paint(content, style, recipe, tiny_network))
-    assert "lr" in caught.value.remedy
-
-
-def test_weights_that_make_nothing_but_nan_are_told_at_step_one(content, style, tiny_convolutions):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_weights_that_make_nothing_but_nan_are_told_at_step_one_with_what_to_do(
+    content, style, tiny_convolutions, precision
+):
     weight, bias = tiny_convolutions["conv5_1"]
     network = VGG19({**tiny_convolutions, "conv5_1": (weight * float("nan"), bias)})
 
-    with pytest.raises(PaintingError, match="step 1"):
-        list(paint(content, style, RECIPE, network))
+    with pytest.raises(PaintingError, match="not a finite number at step 1") as caught:
+        list(paint(content, style, RECIPE.with_changes({"precision": precision}), network))
+    assert "lr" in caught.value.remedy
 
 
-def test_no_picture_is_shown_that_is_not_finite(content, style, tiny_convolutions):
-    """A gradient may overflow where the loss does not; the next loss would tell, but the picture comes first."""
+def test_no_step_is_taken_along_a_gradient_that_is_not_finite(content, style, tiny_convolutions):
+    """A gradient may overflow where the loss does not."""
 
     class Overflowing(VGG19):
         def gradient(self, *arguments, **options):
             return super().gradient(*arguments, **options) * float("inf")
 
-    events = paint(content, style, RECIPE.with_changes({"save_every": 1}), Overflowing(tiny_convolutions))
-    assert isinstance(next(events), Step)
     with pytest.raises(PaintingError, match="step 1"):
-        next(events)
+        next(paint(content, style, RECIPE, Overflowing(tiny_convolutions)))
 
 
 @pytest.mark.parametrize(
@@ -265,7 +277,7 @@ def test_views_and_read_only_arrays_are_painted_and_not_changed(content, style, 
 
 def test_a_large_history_makes_no_checkpoint_above_the_limit(monkeypatch, content, style, tiny_network):
     limit = 6 * 32 * 44 * 3 * 4
-    monkeypatch.setattr(painting, "CHECKPOINT_LIMIT_BYTES", limit)
+    monkeypatch.setattr(stage, "CHECKPOINT_LIMIT_BYTES", limit)
     events = list(paint(content, style, RECIPE.with_changes({"save_every": 9}), tiny_network))
     (checkpoint,) = [event for event in events if isinstance(event, Checkpoint)]
 

@@ -7,7 +7,9 @@ from skimage import data
 
 from monet_watch.engine.events import Step
 from monet_watch.engine.losses import Objective, style_targets
+from monet_watch.engine.optimise import Optimiser
 from monet_watch.engine.paint import paint
+from monet_watch.engine.parametrisation import Pixels
 from monet_watch.engine.photo import resize
 from monet_watch.engine.vgg import VGG19
 from monet_watch.recipes import CLASSIC

@@ -272,14 +272,12 @@ def test_what_cannot_be_measured_is_told(tiny_weights, tmp_path, restored_torch)
 
 
 def test_a_painting_s_precision_and_remarks_are_the_engine_s(make_job, tiny_network, monkeypatch):
-    from monet_watch.workers import worker
-
-    def paint_otherwise(*arguments):
+    def paint_otherwise(*arguments, paint=Painter.paint):
         for event in paint(*arguments):
             is_end = isinstance(event, Finished)
             yield replace(event, precision="bf16", remarks=("In tiles of 512 pixels.",)) if is_end else event
 
-    monkeypatch.setattr(worker, "paint", paint_otherwise)
+    monkeypatch.setattr(Painter, "paint", paint_otherwise)
     finished = run(make_job(), tiny_network)[-1]
     assert (finished.precision, finished.remarks) == ("bf16", ("In tiles of 512 pixels.",))
 
