@@ -9,6 +9,7 @@ another montage without painting again.
 import argparse
 import json
 import re
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,13 +24,14 @@ from benchmarks.machine import add_common_options, set_up_as_worker
 from benchmarks.pictures import PHOTOS, Pair, Picture, add_style_option, all_pairs, pairs_of, style_files
 from monet_watch.engine.events import Finished
 from monet_watch.engine.paint import Painter
-from monet_watch.recipes import Recipe
+from monet_watch.recipes import RECIPES, Recipe
 from monet_watch.weights import load_network
 
 __all__ = ["Plate", "main", "mounted"]
 
 _GAP = 8  # pixels between pictures
-_LETTERS = 13  # pixels of a caption's height
+_RECIPES = [name for name in ("classic", "swift", "gallery") if name in RECIPES]
+_LETTERS, _LEADING = 13, 4  # pixels of a caption's lines, and between them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,15 +44,23 @@ class Plate:
 
 def mounted(plates: Sequence[Plate]) -> Image.Image:
     """Return ``plates`` side by side on white, pixel for pixel, each with its caption below."""
+    captions = [_broken(plate) for plate in plates]
     height = max(plate.picture.shape[0] for plate in plates)
     width = sum(plate.picture.shape[1] + _GAP for plate in plates) + _GAP
-    sheet = Image.new("RGB", (width, height + 2 * _GAP + _LETTERS + _GAP), "white")
+    room = (_LETTERS + _LEADING) * max(caption.count("\n") + 1 for caption in captions)
+    sheet = Image.new("RGB", (width, height + 3 * _GAP + room), "white")
     draw, font, left = ImageDraw.Draw(sheet), ImageFont.load_default(_LETTERS), _GAP
-    for plate in plates:
+    for plate, caption in zip(plates, captions, strict=True):
         sheet.paste(Image.fromarray(plate.picture), (left, _GAP))
-        draw.text((left, height + 2 * _GAP), plate.caption, fill="black", font=font)
+        draw.multiline_text((left, height + 2 * _GAP), caption, fill="black", font=font, spacing=_LEADING)
         left += plate.picture.shape[1] + _GAP
     return sheet
+
+
+def _broken(plate: Plate) -> str:
+    """The caption in lines about as wide as the picture."""
+    letters = max(8, 2 * plate.picture.shape[1] // _LETTERS)  # most are half as wide as high
+    return textwrap.fill(plate.caption, letters)
 
 
 def _detail(picture: Picture, crop: tuple[int, int, int, int] | None, zoom: int) -> Picture:
@@ -119,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Paint, and write a montage of every pair."""
     options = _parsed(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
-    recipes = [parse_recipe(text) for text in options.recipe or ("classic", "swift", "gallery")]
+    recipes = [parse_recipe(text) for text in options.recipe or _RECIPES]
     set_up_as_worker(options.threads)
     studio = _Studio(Painter(load_network(options.weights, "cpu")), options.output, options.reuse)
     for pair in _pairs(options):
