@@ -432,17 +432,38 @@ def garden():
         return np.array(picture.convert("RGB"))
 
 
+@pytest.fixture
+def without_denormals():
+    """As a worker paints: numbers too small to be normal, which take the processor long, count as zero."""
+    torch.set_flush_denormal(True)
+    yield
+    torch.set_flush_denormal(False)
+
+
+def shortened(checkpoint):
+    """What is left of a checkpoint where nothing but the picture fits into it."""
+    lost = {"gradient", "direction", "length", "moves", "changes", "factors"}
+    return Checkpoint(checkpoint.number, {key: value for key, value in checkpoint.state.items() if key not in lost})
+
+
 @pytest.mark.slow
-def test_with_the_real_network_too_an_interrupted_painting_is_as_good(oxford, garden):
-    """Three interruptions of one painting, each resumed from what fits into a checkpoint."""
+def test_with_the_real_network_too_an_interrupted_painting_is_as_good(oxford, garden, without_denormals):
+    """Within 1 % where the optimiser's memory is kept. Without it the rule of the end may stop some steps sooner."""
     content = resize(data.astronaut(), 192, False)[:96, 48:144]
-    recipe = SWIFT.with_changes({"image_size": 96, "precision": "fp32"})
-    whole = finished(paint(content, garden, recipe, oxford))
+    recipe = SWIFT.with_changes({"image_size": 96, "save_every": 1})
+    events = list(paint(content, garden, recipe, oxford))
+    checkpoints = {event.number: event for event in events if isinstance(event, Checkpoint)}
+    whole = events[-1]
     assert whole.reason == "further steps no longer pay"
-    for pause in (5, 16, len(whole.curve) - 3):
-        _, rest = paused(lambda **options: paint(content, garden, recipe, oxford, **options), pause)
-        assert rest[-1].delivered.total == pytest.approx(whole.delivered.total, rel=0.01)
-        assert len(rest[-1].curve) <= len(whole.curve) + 3
+
+    def resumed(checkpoint):
+        last = finished(paint(content, garden, recipe, oxford, resume=checkpoint))
+        assert last.reason == whole.reason and last.curve[: checkpoint.number] == whole.curve[: checkpoint.number]
+        return last.delivered.total
+
+    for number in (10, 40, len(whole.curve) - 2):
+        assert resumed(checkpoints[number]) == pytest.approx(whole.delivered.total, rel=0.01)
+    assert resumed(shortened(checkpoints[16])) == pytest.approx(whole.delivered.total, rel=0.03)
 
 
 @pytest.mark.slow
