@@ -141,6 +141,15 @@ class Evaluator:
             self.go_on_in("fp32")
         return self._in_memory(lambda: self._current().losses(image))
 
+    @property
+    def rest(self) -> tuple[int, dict[str, float]]:
+        """How many evaluations there were, and the layers at rest with their losses."""
+        return self._count, dict(self._resting)
+
+    @rest.setter
+    def rest(self, rest: tuple[int, dict[str, float]]) -> None:
+        self._count, self._resting = rest
+
     def go_on_in(self, precision: Precision) -> None:
         """Evaluate in ``precision`` from here on."""
         self.precision = precision

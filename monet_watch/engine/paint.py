@@ -92,7 +92,7 @@ def fits(checkpoint: Checkpoint, content: Picture, recipe: Recipe) -> bool:
     """Say whether a painting of ``content`` (H, W, 3) by ``recipe`` can go on from ``checkpoint``."""
     try:
         progress = Progress.restored(checkpoint.state)
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError):
         return False
     level = _level_of(checkpoint, levels(recipe, *_finished_size(content, recipe)))
     return level is not None and checkpoint.number == len(progress.curve) <= level.last

@@ -24,7 +24,18 @@ from monet_watch.engine.tiles import choose_tile
 from monet_watch.errors import PaintingError, PhotoError
 from monet_watch.recipes import Recipe
 
-__all__ = ["CHECKPOINT_LIMIT_BYTES", "CHECKPOINT_SECONDS", "SMALLEST_SIDE", "Materials", "Progress", "Stage"]
+__all__ = [
+    "CHECKPOINT_LIMIT_BYTES",
+    "CHECKPOINT_SECONDS",
+    "SMALLEST_SIDE",
+    "Materials",
+    "Progress",
+    "Stage",
+    "check_size",
+    "resize_to",
+    "to_picture",
+    "to_tensor",
+]
 
 Picture = NDArray[np.uint8]
 
@@ -42,6 +53,7 @@ _RUNAWAY = 10.0  # times the lowest loss at this size: the optimisation has lost
 _MOST_RECOVERIES = 3
 _HISTORY_SHARE = 4  # of the memory, one part in so many may be L-BFGS's history
 _FEWEST_PAIRS = 3
+_TOLD = ("precision", "remarks", "recoveries", "began", "rest")  # by a checkpoint, of a painting's progress
 _VECTORS = 8  # of the picture's size in float32, that the optimiser works with beside its history
 
 
@@ -64,13 +76,17 @@ class Materials:
 
 @dataclass(slots=True)
 class Progress:
-    """How far a painting has come, over all its sizes; ``began`` is how many steps came before the size it is at."""
+    """How far a painting has come, over all its sizes.
+
+    ``began`` is how many steps came before the size it is at, ``rest`` what its `Evaluator` says of layers at rest.
+    """
 
     precision: Precision
     curve: list[Losses] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     recoveries: int = 0
     began: int = 0
+    rest: tuple[int, dict[str, float]] = (0, {})
 
     def remark(self, text: str) -> None:
         """Keep a line for people, once."""
@@ -80,18 +96,19 @@ class Progress:
     def state(self) -> dict[str, Tensor]:
         """Return it as tensors: the ``curve`` (n, 4), and the rest as the bytes of a JSON text."""
         rows = [(each.total, each.style, each.content, each.tv) for each in self.curve]
-        rest = {name: getattr(self, name) for name in ("precision", "remarks", "recoveries", "began")}
+        rest = {name: getattr(self, name) for name in _TOLD}
         text = torch.tensor(list(json.dumps(rest).encode()), dtype=torch.uint8)
         return {"curve": torch.tensor(rows, dtype=torch.float64).view(-1, 4), "progress": text}
 
     @classmethod
     def restored(cls, state: Mapping[str, Tensor]) -> "Progress":
-        """Return what `state` was made from. Raises ValueError or KeyError where it is no such state."""
+        """Return what `state` was made from. Raises ValueError, TypeError or KeyError where it is none."""
         rest = json.loads(bytes(state["progress"].tolist()))
         if state["curve"].ndim != 2 or state["curve"].shape[1] != 4 or not isinstance(rest, dict):
             raise ValueError(f"a curve of shape {tuple(state['curve'].shape)}")
-        curve = [Losses(*row) for row in state["curve"].tolist()]
-        return cls(rest["precision"], curve, list(rest["remarks"]), int(rest["recoveries"]), int(rest["began"]))
+        count, resting = rest["rest"]
+        rest = {name: rest[name] for name in _TOLD} | {"rest": (int(count), dict(resting))}
+        return cls(curve=[Losses(*row) for row in state["curve"].tolist()], **rest)
 
 
 class Stage:
@@ -133,6 +150,7 @@ class Stage:
             progress.began = len(progress.curve)
         else:
             self.optimiser.restore(resume.state)
+            self._evaluator.rest = progress.rest
         # An optimiser whose memory did not fit into its checkpoint needs some steps before they pay again.
         self._patient_from = progress.began if self.optimiser.remembers else len(progress.curve)
 
@@ -308,6 +326,7 @@ class Stage:
 
     def _checkpoint(self) -> Checkpoint:
         state = self.optimiser.state(CHECKPOINT_LIMIT_BYTES)
+        self._progress.rest = self._evaluator.rest
         return Checkpoint(len(self._progress.curve), {**state, **self._progress.state()})
 
     def finish(self) -> Finished:

@@ -158,7 +158,7 @@ def test_a_checkpoint_fits_its_own_painting_and_no_other(content, style, make_pi
     assert not fits(checkpoint, content, RECIPE.with_changes({"steps": 2}))
     for damage in ({"curve": torch.zeros(2, 4)}, {"curve": torch.zeros(3)}, {"variable": torch.zeros(3)}):
         assert not fits(Checkpoint(3, {**checkpoint.state, **damage}), content, RECIPE)
-    for text in (b"[]", b"{}", b"\xff", b"nothing"):
+    for text in (b"[]", b"{}", b"\xff", b"nothing", b'{"rest": 1}'):
         damage = {"progress": torch.tensor(list(text), dtype=torch.uint8)}
         assert not fits(Checkpoint(3, {**checkpoint.state, **damage}), content, RECIPE)
     for name in ("variable", "curve", "progress"):

@@ -277,12 +277,13 @@ def test_of_a_level_without_any_change_the_next_begins_with_the_photo_itself(con
     assert [losses.total for losses in last.curve] == [0] * 22
 
 
+@pytest.mark.parametrize("rest_below", [0, 0.9])
 @pytest.mark.parametrize("pause", [3, 5, 7, 10, 11, 20])
 @pytest.mark.parametrize("parametrisation", ["pixels", "spectral"])
 def test_resumed_in_any_level_and_between_two_it_goes_on_to_the_byte(
-    content, style, tiny_network, pause, parametrisation
+    content, style, tiny_network, pause, parametrisation, rest_below
 ):
-    recipe = COARSE.with_changes({"parametrisation": parametrisation, "history_size": 8})
+    recipe = COARSE.with_changes({"parametrisation": parametrisation, "history_size": 8, "rest_below": rest_below})
     whole = finished(paint(content, style, recipe, tiny_network))
     _, rest = paused(lambda **options: paint(content, style, recipe, tiny_network, **options), pause)
 
@@ -354,7 +355,9 @@ def test_the_limit_is_what_a_step_of_a_picture_of_512_pixels_leaves_time_for():
 
 
 def test_a_checkpoint_tells_how_far_a_painting_had_come(content, style, tiny_network):
-    progress = Progress("bf16", [], ["One remark, with ümlauts."], recoveries=2, began=24)
+    progress = Progress(
+        "bf16", [], ["One remark, with ümlauts."], recoveries=2, began=24, rest=(9, {"conv5_1": 0.1 + 0.2})
+    )
     assert Progress.restored(load(save(progress.state()))) == progress
 
     calls = itertools.count(1)

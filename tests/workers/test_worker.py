@@ -20,7 +20,7 @@ from monet_watch.engine.paint import Painter, paint
 from monet_watch.engine.precision import best_precision
 from monet_watch.engine.vgg import VGG19
 from monet_watch.errors import SettingsError, WeightsError, WorkerError
-from monet_watch.recipes import Recipe
+from monet_watch.recipes import SWIFT, Recipe
 from monet_watch.workers.base import (
     Allowance,
     JobCheckpoint,
@@ -118,6 +118,22 @@ def test_a_job_stopped_at_any_step_is_resumed_to_the_same_bytes(make_job, tiny_n
     assert events[-1].curve == whole.curve
 
 
+COARSE = SWIFT.with_changes(
+    {"image_size": 64, "coarsest": 32, "coarse_steps": 4, "steps": 9, "precision": "fp32", "style_weight": 1e4}
+)
+
+
+@pytest.mark.parametrize("pause", [2, 4, 5, 8])
+def test_so_is_one_that_is_painted_from_coarse_to_fine_and_by_frequencies(make_job, make_photo, tiny_network, pause):
+    photo = PictureFile("boat.png", make_photo(64, 80, seed=1))
+    whole = run(make_job(COARSE, photo=photo), tiny_network)[-1]
+    *_, checkpoint, _ = run(make_job(COARSE, photo=photo), tiny_network, stop_after(pause))
+
+    events = run(make_job(COARSE, photo=photo, resume=checkpoint.data), tiny_network)
+    assert events[0].first_step == pause + 1
+    assert events[-1].png == whole.png and events[-1].curve == whole.curve
+
+
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-100], lambda data: data[200:]])
 def test_a_damaged_checkpoint_costs_time_and_not_the_painting(make_job, tiny_network, damage):
     whole = run(make_job(), tiny_network)[-1]
@@ -172,6 +188,26 @@ def test_a_lack_of_memory_is_told_with_what_to_do(make_job, tiny_convolutions):
     assert failed.kind == "OutOfMemory"
     assert "memory" in failed.message
     assert "memory_limit" in failed.remedy and "image_size" in failed.remedy
+
+
+def test_a_photo_too_large_for_the_memory_is_painted_in_tiles_which_its_record_says(
+    make_job, make_photo, tiny_convolutions
+):
+    class Small(VGG19):
+        def walk(self, image, tile, *arguments, **options):
+            rows, columns = tile.window(0)
+            if (rows.stop - rows.start) * (columns.stop - columns.start) > 150_000:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            return super().walk(image, tile, *arguments, **options)
+
+    job = make_job(
+        RECIPE.with_changes({"image_size": 288, "steps": 2}),
+        photo=PictureFile("wide.png", make_photo(288, 640)),
+        limit_pixels=200_000,
+    )
+    finished = run(job, Small(tiny_convolutions))[-1]
+    assert isinstance(finished, JobFinished) and (finished.width, finished.height) == (640, 288)
+    assert finished.remarks == ("Went on in tiles of 320 pixels: the memory was too short for more at a time.",)
 
 
 @pytest.mark.parametrize(
