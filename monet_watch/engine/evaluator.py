@@ -80,7 +80,8 @@ class StyleMemory:
 class Evaluator:
     """Evaluates images (1, 3, H, W) against ``photo`` and one style, with what the device offers.
 
-    Where the memory is too short it goes on in tiles, then in smaller ones, and says so through ``remark``.
+    ``tiles`` says in which tiles a precision fits into the memory. Where the memory is too short nevertheless it goes
+    on in tiles, then in smaller ones, and says so through ``remark``.
 
     A style layer beyond all other layers costs a fifth of a step, and its loss is often next to nothing. While it is
     below the recipe's ``rest_below`` of the total, the layer is left out of seven steps in eight; its loss is counted
@@ -95,14 +96,15 @@ class Evaluator:
         recipe: Recipe,
         *,
         precision: Precision,
-        tile: int | None,
+        tiles: Callable[[Precision], int | None],
         remark: Callable[[str], None],
     ) -> None:
         self._network = network
         self._photo = photo
         self._targets = targets
         self._recipe = recipe
-        self._tile = tile
+        self._tiles = tiles
+        self._tile = tiles(precision)
         self._remark = remark
         self._resting: dict[str, float] = {}
         self._count = 0
@@ -151,8 +153,10 @@ class Evaluator:
         self._count, self._resting = rest
 
     def go_on_in(self, precision: Precision) -> None:
-        """Evaluate in ``precision`` from here on."""
+        """Evaluate in ``precision`` from here on, in tiles that suit it."""
         self.precision = precision
+        sides = [side for side in (self._tile, self._tiles(precision)) if side is not None]
+        self._tile = min(sides, default=None)
         self._objective = None
         self._resting = {}
 

@@ -49,7 +49,8 @@ class Checkpoint:
 
     Give it to ``paint(..., resume=checkpoint)`` with the same content, style, recipe and network. The painting is then
     the same to the byte, unless L-BFGS remembered more than `monet_watch.engine.paint.CHECKPOINT_LIMIT_BYTES` can
-    hold (9 pairs at 512 × 512 pixels): of those it keeps the latest, and another painting, as good, comes of it.
+    hold (2 pairs of swift's 12 at 512 × 512 pixels): of those it keeps the latest, and another painting, as good,
+    comes of it.
     """
 
     number: int

@@ -111,6 +111,11 @@ class Optimiser:
         """Whether moves are chosen by what was learnt from earlier ones."""
         return self._lbfgs.has_pairs
 
+    def forget(self) -> None:
+        """Give back the memory of all that was learnt; the image stays."""
+        self._last = self._gradient = None
+        self._lbfgs.forget()
+
     def undo(self) -> None:
         """Take the last move back, if it `has_moved`, and forget all that was learnt.
 
@@ -119,16 +124,15 @@ class Optimiser:
         if self._last is not None:
             _, direction, length = self._last
             self._variable.view(-1).sub_(direction, alpha=length)
-        self._last = self._gradient = None
-        self._lbfgs.forget()
+        self.forget()
 
     def state(self, limit_bytes: int) -> dict[str, Tensor]:
         """Return copies of the variable and, as far as ``limit_bytes`` allow, of what the optimiser remembers.
 
         They lie on the CPU. The variable and the curvature's size are always among them; then comes the last move,
-        then the latest pairs.
+        then the latest pairs. ``pairs`` is how many there were.
         """
-        state = {"variable": self._variable, **self._lbfgs.state(0)}
+        state = {"variable": self._variable, "pairs": torch.tensor(len(self._lbfgs)), **self._lbfgs.state(0)}
         room = limit_bytes - _bytes(self._variable)
         if self._last is not None and room >= 2 * _bytes(self._variable):
             gradient, direction, length = self._last
@@ -137,8 +141,8 @@ class Optimiser:
             state |= self._lbfgs.state(room)
         return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` returned, which is copied.
+    def restore(self, state: Mapping[str, Tensor]) -> bool:
+        """Go on from what `state` returned, which is copied; return whether nothing had been left out of it.
 
         Raises PaintingError if it is no such state, or one of an image of another size.
         """
@@ -147,6 +151,7 @@ class Optimiser:
         except (KeyError, ValueError, RuntimeError) as error:
             message = "The checkpoint does not belong to this painting."
             raise PaintingError(message, "Paint it from the start.") from error
+        return self._last is not None and len(self._lbfgs) == int(state.get("pairs", torch.tensor(0)))
 
     def _restore(self, state: Mapping[str, Tensor]) -> None:
         if state["variable"].shape != self._variable.shape:

@@ -24,7 +24,7 @@ def make_evaluator(network, photo, recipe=RECIPE, *, precision="fp32", tile=None
         return memory.targets((b"style",), lambda: [style], recipe, precision, tile)
 
     remark = [].append if remarks is None else remarks.append
-    return Evaluator(network, photo, targets, recipe, precision=precision, tile=tile, remark=remark)
+    return Evaluator(network, photo, targets, recipe, precision=precision, tiles=lambda precision: tile, remark=remark)
 
 
 OUT_OF_MEMORY = [

@@ -466,7 +466,7 @@ def test_with_the_real_network_too_an_interrupted_painting_is_as_good(oxford, ga
 
     for number in (10, 40, len(whole.curve) - 2):
         assert resumed(checkpoints[number]) == pytest.approx(whole.delivered.total, rel=0.01)
-    assert resumed(shortened(checkpoints[16])) == pytest.approx(whole.delivered.total, rel=0.03)
+    assert resumed(shortened(checkpoints[16])) <= 1.01 * whole.delivered.total
 
 
 @pytest.mark.slow
