@@ -4,10 +4,12 @@ A checkpoint is tens of megabytes, and a pipe takes as long for it as a tenth of
 busy.
 """
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +18,7 @@ from monet_watch.workers.base import WorkerEvent
 __all__ = ["Deferred", "Sender"]
 
 Deferred = Callable[[], WorkerEvent]
-"""Makes an event, from the thread that sends it."""
+"""Makes an event that can be done without, such as a checkpoint, from the thread that sends it."""
 
 _ROOM = 4  # events, of which each may be a checkpoint
 
@@ -25,7 +27,8 @@ class Sender:
     """Sends events through ``connection`` in the order in which they are given. Use it as a context manager.
 
     At most four events wait; then whoever gives the next one waits as well. At the end, all of them have been sent.
-    What goes wrong in the thread, such as OSError where the other end is gone, is raised by the next `send`, or at the
+    An event that is made late, and cannot be made, is left out: a checkpoint that is missing costs time only. What
+    else goes wrong in the thread, such as OSError where the other end is gone, is raised by the next `send`, or at the
     end; no event is sent after that.
     """
 
@@ -63,6 +66,17 @@ class Sender:
 
     def _send(self, event: WorkerEvent | Deferred) -> None:
         try:
-            self._connection.send(event() if callable(event) else event)
+            data = _encoded(event)
+            if data is not None:
+                self._connection.send_bytes(data)
         except BaseException as error:  # the boundary: it is raised in the thread that paints
             self._error = error
+
+
+def _encoded(event: WorkerEvent | Deferred) -> memoryview | None:
+    """What `Connection.send` would send; None for one that cannot be made, most likely for want of memory."""
+    if not callable(event):
+        return ForkingPickler.dumps(event)
+    with contextlib.suppress(Exception):
+        return ForkingPickler.dumps(event())
+    return None

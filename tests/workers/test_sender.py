@@ -65,22 +65,27 @@ def test_the_end_of_the_pipe_is_heard_of_where_the_events_come_from(pipe):
             sender.send(JobStopped(1))
 
 
-def test_an_event_that_cannot_be_made_is_heard_of_at_the_end_at_the_latest(pipe):
-    def make():
-        raise MemoryError("no room for a checkpoint")
-
-    with pytest.raises(MemoryError, match="no room"), Sender(pipe[1]) as sender:
-        sender.send(make)
-
-
-def test_no_event_follows_one_that_was_lost(pipe):
+@pytest.mark.parametrize("error", [MemoryError, RuntimeError("no room for a copy")])
+def test_an_event_that_cannot_be_made_is_left_out_and_the_others_follow(pipe, error):
     ours, theirs = pipe
 
     def make():
-        raise MemoryError
+        raise error
 
-    with pytest.raises(MemoryError), Sender(theirs) as sender:
-        for event in (make, JobStopped(1), JobStopped(2), JobStopped(3), JobStopped(4), JobStopped(5)):
+    with Sender(theirs) as sender:
+        for event in (JobStopped(1), make, JobStopped(2)):
+            sender.send(event)
+
+    assert [ours.recv(), ours.recv()] == [JobStopped(1), JobStopped(2)]
+    assert not ours.poll()
+
+
+def test_an_event_that_must_not_be_missed_and_cannot_be_sent_is_heard_of_and_none_follows(pipe):
+    ours, theirs = pipe
+    not_to_be_pickled = JobStopped(threading.Lock())
+
+    with pytest.raises(TypeError, match="pickle"), Sender(theirs) as sender:
+        for event in (not_to_be_pickled, JobStopped(1), JobStopped(2), JobStopped(3), JobStopped(4), JobStopped(5)):
             sender.send(event)
     assert not ours.poll()
 
