@@ -31,6 +31,12 @@ def _distinct_in_depth_order(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 Layers = Annotated[tuple[Layer, ...], Field(min_length=1), AfterValidator(_distinct_in_depth_order)]
 
 
+def _zero_or_large_enough(side: int) -> int:
+    if 0 < side < 16:
+        raise ValueError("must be 0, or at least 16 pixels")
+    return side
+
+
 class Recipe(BaseModel):
     """Every number of one way to paint. Frozen; equal recipes paint equal pictures from equal inputs.
 
@@ -50,7 +56,7 @@ class Recipe(BaseModel):
     style_weight: float = Field(1e6, ge=0, le=1e15, description="weight of the style loss in the sum")
     content_weight: float = Field(1.0, ge=0, le=1e15, description="weight of the content loss in the sum")
     tv_weight: float = Field(1e-6, ge=0, le=1e15, description="weight of the total variation in the sum")
-    steps: int = Field(400, ge=1, le=100_000, description="evaluations of the loss and its gradient")
+    steps: int = Field(400, ge=1, le=100_000, description="the most evaluations of the loss and its gradient")
     lr: float = Field(0.03, gt=0, le=10, description="learning rate of L-BFGS")
     history_size: int = Field(100, ge=1, le=1000, description="pairs of vectors that L-BFGS remembers")
     save_every: int = Field(50, ge=1, le=100_000, description="steps between progress pictures")
@@ -92,7 +98,7 @@ class Recipe(BaseModel):
         lt=1,
         description="share of the loss below which the deepest style layer is left out of most steps",
     )
-    coarsest: int = Field(
+    coarsest: Annotated[int, AfterValidator(_zero_or_large_enough)] = Field(
         0,
         ge=0,
         le=16384,
@@ -134,6 +140,7 @@ PRINT = SWIFT.with_changes(
         "enlarge_style": True,
         "coarsest": 512,
         "coarse_steps": 24,
+        "save_every": 12,
     }
 )
 """`SWIFT` for pictures that are hung on a wall: begun small, so that brush strokes are as large as in a small one."""

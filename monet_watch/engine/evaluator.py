@@ -19,6 +19,8 @@ __all__ = ["Evaluator", "StyleMemory", "is_out_of_memory"]
 
 Result = TypeVar("Result")
 
+_SHORTAGES = ("can't allocate memory", "out of memory", "not enough memory", "ALLOC_FAILED", "bad_alloc")
+
 _REST_STEPS = 8  # a layer at rest is measured again after so many
 
 
@@ -26,8 +28,8 @@ def is_out_of_memory(error: Exception) -> bool:
     """Say whether ``error`` means that the device's memory was too short."""
     # On the CPU and on MPS torch raises plain RuntimeErrors, known by their words only.
     text = str(error)
-    words = "can't allocate memory" in text or "out of memory" in text
-    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or (isinstance(error, RuntimeError) and words)
+    told = isinstance(error, RuntimeError) and any(words in text for words in _SHORTAGES)
+    return told or isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
 
 
 # Settings that style targets depend on.
@@ -130,9 +132,9 @@ class Evaluator:
         """Return the style layers that may rest, with their losses: the deepest ones, if they matter little."""
         idle: dict[str, float] = {}
         for name in sorted(self._recipe.style_layers, key=LAYERS.index, reverse=True):
-            deeper = max(map(LAYERS.index, self._recipe.content_layers)) > LAYERS.index(name)
+            is_needed = max(map(LAYERS.index, self._recipe.content_layers)) >= LAYERS.index(name)
             loss = found.style_layers.get(name, 0.0)
-            if deeper or loss + sum(idle.values()) >= self._recipe.rest_below * found.losses.total:
+            if is_needed or loss + sum(idle.values()) >= self._recipe.rest_below * found.losses.total:
                 break
             idle[name] = loss
         return idle if len(idle) < len(self._recipe.style_layers) else {}

@@ -25,9 +25,11 @@ from monet_watch.recipes import LAYERS, Recipe
 
 __all__ = [
     "Evaluation",
+    "GaussianTarget",
     "Moments",
     "Objective",
     "StyleTerm",
+    "Target",
     "gaussian_distance",
     "gram_distance",
     "style_targets",
@@ -66,23 +68,46 @@ def gram_distance(moments: Moments, target: Moments) -> Distance:
     return difference.square().mean(), Moments(difference * (2 / channels**3))
 
 
-def gaussian_distance(moments: Moments, target: Moments) -> Distance:
+@dataclass(frozen=True, slots=True)
+class GaussianTarget:
+    """The Gaussian that a painting's activations should have: what of `gaussian_distance` depends on it alone.
+
+    ``mean`` (C,); ``covariance`` (C, C), with the ridge of variance ``ridge`` added, and its square ``root``.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    root: Tensor
+    ridge: Tensor
+
+    @classmethod
+    def of(cls, moments: Moments) -> "GaussianTarget":
+        """Return the target that has ``moments``."""
+        mean, covariance = _gaussian(moments)
+        variance = RIDGE * covariance.diagonal().mean().clamp(min=1e-12)
+        ridge = variance * torch.eye(len(mean), dtype=covariance.dtype)
+        return cls(mean, covariance + ridge, _roots(covariance + ridge)[0], ridge)
+
+
+def gaussian_distance(moments: Moments, target: Moments | GaussianTarget) -> Distance:
     """Return the squared Wasserstein-2 distance between the Gaussians that have these moments.
 
     |m - m*|² + tr(S + S* - 2·(S*^½·S·S*^½)^½): Dowson and Landau, "The Fréchet distance between multivariate normal
     distributions" (1982). Its derivative with respect to S is 1 - S*^½·(S*^½·S·S*^½)^-½·S*^½. Both covariances have
-    `RIDGE` added. The matrices are decomposed on the CPU in double precision, where it is both fast and exact.
+    `RIDGE` added. The matrices are decomposed on the CPU in double precision, where it is both fast and exact. Of
+    moments that are not finite the distance is NaN.
     """
+    wanted = GaussianTarget.of(target) if isinstance(target, Moments) else target
+    where, root = moments.second, wanted.root
     m, s = _gaussian(moments)
-    m_target, s_target = _gaussian(target)
-    ridge = RIDGE * s_target.diagonal().mean().clamp(min=1e-12) * torch.eye(len(m), dtype=s.dtype)
-    root, _ = _roots(s_target + ridge)
-    middle, inverse = _roots(root @ (s + ridge) @ root)
-    shift = m - m_target
-    loss = shift.square().sum() + (s + s_target + 2 * ridge - 2 * middle).diagonal().sum()
+    if not bool(s.isfinite().all()):
+        return where.new_tensor(float("nan")), Moments(torch.zeros_like(where), torch.zeros_like(where[0]))
+    s = s + wanted.ridge
+    middle, inverse = _roots(root @ s @ root)
+    shift = m - wanted.mean
+    loss = shift.square().sum() + (s + wanted.covariance - 2 * middle).diagonal().sum()
     by_s = torch.eye(len(m), dtype=s.dtype) - root @ inverse @ root
     by_mean = 2 * (shift - by_s @ m)  # the mean moves the covariance, too: S = second - m·mᵀ
-    where = moments.second
     return loss.to(where.dtype).to(where.device), Moments(_like(where, by_s), _like(where, by_mean))
 
 
@@ -104,7 +129,8 @@ def _like(where: Tensor, value: Tensor) -> Tensor:
     return value.to(where.dtype).to(where.device)
 
 
-_DISTANCES = {"gram": gram_distance, "gaussian": gaussian_distance}
+Target = Moments | GaussianTarget
+"""What the moments of a layer are compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +146,17 @@ class StyleTerm:
         """Whether the statistic asks for the mean of the activations."""
         return self.statistic == "gaussian"
 
-    def distance(self, layer: str, moments: Moments, target: Moments) -> Distance:
+    def target(self, moments: Moments) -> Target:
+        """Return what `distance` compares with, from the moments that a painting should have."""
+        return GaussianTarget.of(moments) if self.statistic == "gaussian" else moments
+
+    def distance(self, layer: str, moments: Moments, target: Target) -> Distance:
         """Return the loss of ``layer`` times its share, and the derivatives."""
         share = self.weights.get(layer, 1.0)
-        loss, by = _DISTANCES[self.statistic](moments, target)
+        if isinstance(target, GaussianTarget):
+            loss, by = gaussian_distance(moments, target)
+        else:
+            loss, by = gram_distance(moments, target)
         return share * loss, Moments(share * by.second, None if by.mean is None else share * by.mean)
 
 
@@ -311,7 +344,7 @@ class Objective:
         style: StyleTerm = GRAM,
     ) -> None:
         self._recipe = recipe
-        self._targets = targets
+        self._targets = {name: style.target(moments) for name, moments in targets.items()}
         self._lens = _Lens(network, precision, padding, tile, style, recipe.style_layers, recipe.content_layers)
         with torch.no_grad(), network.arithmetic(precision):
             self._content = self._activations(content)
@@ -331,9 +364,11 @@ class Objective:
             for name, x in lens.walk(photo, tile):
                 if name in lens.content_layers:
                     own, home = tile.own(block_of(name)), tile.home(block_of(name))
-                    size = (photo.shape[2] >> block_of(name), photo.shape[3] >> block_of(name))
-                    whole = found.setdefault(name, x.new_empty(1, x.shape[1], *size))
-                    whole[(..., *home)] = x[(..., *own)]
+                    if name not in found:
+                        size = (1, x.shape[1], photo.shape[2] >> block_of(name), photo.shape[3] >> block_of(name))
+                        layout = lens.network.memory_format
+                        found[name] = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=layout)
+                    found[name][(..., *home)] = x[(..., *own)]
         return found
 
     def __call__(self, image: Tensor) -> Evaluation:

@@ -86,10 +86,18 @@ class Optimiser:
         if self._last is not None:
             last_gradient, direction, length = self._last
             self._lbfgs.remember(direction * length, gradient - last_gradient)
-        direction = self._lbfgs.direction(gradient)
+        direction = self._finite_direction(gradient)
         length = self._length(direction, gradient)
         self._variable.view(-1).add_(direction, alpha=length)
         self._last = (gradient, direction, length)
+
+    def _finite_direction(self, gradient: Tensor) -> Tensor:
+        """Return where to move. What overflows is forgotten, and where even that does not help, nothing moves."""
+        direction = self._lbfgs.direction(gradient)
+        if not bool(direction.isfinite().all()):
+            self._lbfgs.forget()
+            direction = self._lbfgs.direction(gradient)
+        return direction if bool(direction.isfinite().all()) else torch.zeros_like(direction)
 
     def _length(self, direction: Tensor, gradient: Tensor) -> float:
         farthest = float(torch.linalg.vector_norm(direction, torch.inf))

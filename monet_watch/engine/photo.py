@@ -22,7 +22,7 @@ from PIL.Image import Transpose
 from monet_watch.engine.kinds import RAW, Kind, ends_early, has_empty_tail, kind_of
 from monet_watch.errors import NotAPhotoError, PhotoError, PhotoTooLargeError, TruncatedPhotoError
 
-__all__ = ["Photo", "decode", "fitted_size", "resize"]
+__all__ = ["Photo", "decode", "fitted_size", "resize", "resize_exactly"]
 
 Image.init()
 pillow_heif.register_heif_opener()
@@ -318,7 +318,11 @@ def resize(picture: NDArray[np.uint8], short_side: int, enlarge: bool) -> NDArra
     A picture that has that size already is returned as it is. Raises what `fitted_size` raises.
     """
     height, width = picture.shape[:2]
-    size = fitted_size(width, height, short_side, enlarge)
-    if size == (width, height):
+    return resize_exactly(picture, *fitted_size(width, height, short_side, enlarge))
+
+
+def resize_exactly(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """Return ``picture``, uint8 of shape (H, W, 3) or (H, W), with ``width`` × ``height`` pixels, as `resize` does."""
+    if picture.shape[:2] == (height, width):
         return picture
-    return np.array(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+    return np.array(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))

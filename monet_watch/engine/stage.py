@@ -18,9 +18,9 @@ from monet_watch.engine.levels import Level
 from monet_watch.engine.losses import Moments
 from monet_watch.engine.optimise import Optimiser
 from monet_watch.engine.parametrisation import parametrisation
-from monet_watch.engine.photo import resize
+from monet_watch.engine.photo import resize, resize_exactly
 from monet_watch.engine.precision import Precision
-from monet_watch.engine.tiles import choose_tile
+from monet_watch.engine.tiles import SMALLEST_TILE, choose_tile, memory_bytes
 from monet_watch.errors import PaintingError, PhotoError
 from monet_watch.recipes import Recipe
 
@@ -32,7 +32,6 @@ __all__ = [
     "Progress",
     "Stage",
     "check_size",
-    "resize_to",
     "to_picture",
     "to_tensor",
 ]
@@ -56,7 +55,14 @@ _RUNAWAY = 10.0  # times the lowest loss at this size: the optimisation has lost
 _MOST_RECOVERIES = 3
 _HISTORY_SHARE = 4  # of the memory, one part in so many may be L-BFGS's history
 _FEWEST_PAIRS = 3
-_TOLD = ("precision", "remarks", "recoveries", "began", "rest")  # by a checkpoint, of a painting's progress
+_TOLD = (
+    "precision",
+    "remarks",
+    "recoveries",
+    "began",
+    "patient_from",
+    "rest",
+)  # by a checkpoint, of a painting's progress
 _VECTORS = 8  # of the picture's size in float32, that the optimiser works with beside its history
 
 
@@ -81,7 +87,8 @@ class Materials:
 class Progress:
     """How far a painting has come, over all its sizes.
 
-    ``began`` is how many steps came before the size it is at, ``rest`` what its `Evaluator` says of layers at rest.
+    ``began`` is how many steps came before the size it is at, ``patient_from`` before those that are judged by whether
+    they pay; ``rest`` is what its `Evaluator` says of layers at rest.
     """
 
     precision: Precision
@@ -89,6 +96,7 @@ class Progress:
     remarks: list[str] = field(default_factory=list)
     recoveries: int = 0
     began: int = 0
+    patient_from: int = 0
     rest: tuple[int, dict[str, float]] = (0, {})
 
     def remark(self, text: str) -> None:
@@ -146,29 +154,35 @@ class Stage:
             self._initial_image(photo), self._evaluator, parametrisation(recipe, level.height, level.width, device),
             lr=recipe.lr, history_size=self._pairs(), history_dtype=_history_dtype(recipe),
         )  # fmt: skip
-        self._initial = self.optimiser.variable.clone()
+        self._initial = None if self._is_final else self.optimiser.variable.clone()
         if before is not None:
-            self.optimiser.change_by(self._enlarged(before.change))
+            self.optimiser.change_by(self._carried(before))
         self._least_gain = recipe.least_gain
         if resume is None:
-            progress.began = len(progress.curve)
+            progress.began = progress.patient_from = len(progress.curve)
+            progress.recoveries = 0
         else:
-            is_whole = self.optimiser.restore(resume.state)
-            self._least_gain *= 1.0 if is_whole else _PATIENCE_AFTER_LOSS
-            self._evaluator.rest = progress.rest
-        # An optimiser whose memory did not fit into its checkpoint needs some steps before they pay again.
-        self._patient_from = progress.began if self.optimiser.remembers else len(progress.curve)
+            self._resume(resume)
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        is_whole = self.optimiser.restore(checkpoint.state)
+        self._least_gain *= 1.0 if is_whole else _PATIENCE_AFTER_LOSS
+        self._evaluator.rest = self._progress.rest
+        self._has_been_sound = True
+        if not self.optimiser.remembers:  # it needs some steps before they pay again
+            self._progress.patient_from = len(self._progress.curve)
 
     # --- What it begins with
 
     @property
     def change(self) -> Tensor:
         """What the optimiser's variable (1, 3, H, W) has become, less what it was from the photo."""
+        assert self._initial is not None, "nothing comes after the full size"
         return self.optimiser.variable - self._initial
 
     def _photo(self) -> Tensor:
         level = self._level
-        return to_tensor(resize_to(self._materials.content, level.width, level.height), self._device)
+        return to_tensor(resize_exactly(self._materials.content, level.width, level.height), self._device)
 
     def _style_tensors(self) -> list[Tensor]:
         recipe = self._materials.recipe
@@ -193,9 +207,19 @@ class Stage:
                 generator = torch.Generator().manual_seed(self._materials.recipe.seed)
                 return torch.rand(photo.shape, generator=generator).to(photo.device)
 
-    def _enlarged(self, change: Tensor) -> Tensor:
+    def _carried(self, before: "Stage") -> Tensor:
+        """Return what the stage before has come to, as a difference (1, 3, H, W) from where this one begins.
+
+        It is the change of the photo, whose own details are finer here; noise has no details to keep.
+        """
+        if self._materials.recipe.initial_image == "noise":
+            return self._enlarged(before.optimiser.variable) - self.optimiser.variable
+        return self._enlarged(before.change)
+
+    def _enlarged(self, picture: Tensor) -> Tensor:
+        # On the CPU, once for each size: Metal has learnt it late.
         size = (self._level.height, self._level.width)
-        return F.interpolate(change, size=size, mode="bicubic", align_corners=False)
+        return F.interpolate(picture.to("cpu"), size=size, mode="bicubic", align_corners=False).to(self._device)
 
     # --- What the memory allows
 
@@ -221,8 +245,17 @@ class Stage:
         limit = self._materials.memory_bytes
         if limit is None:
             return None
-        room = limit - limit // _HISTORY_SHARE - _VECTORS * self._vector_bytes
-        tile = choose_tile(self._level.height, self._level.width, precision, max(0, room))
+        height, width = self._level.height, self._level.width
+        held = limit // _HISTORY_SHARE + _VECTORS * self._vector_bytes
+        try:
+            tile = choose_tile(height, width, precision, max(0, limit - held))
+        except PaintingError:  # slower than anybody would like, and still better than no painting
+            needed = memory_bytes(height, width, precision, SMALLEST_TILE) + held
+            self._progress.remark(
+                f"Painted in tiles of {SMALLEST_TILE} pixels at {width} × {height}, with {needed / 2**30:.1f} GiB: "
+                f"that is more than the {limit / 2**30:.1f} GiB of memory there were for it."
+            )
+            return SMALLEST_TILE
         if tile is not None and precision == self._progress.precision:
             self._progress.remark(
                 f"Painted in tiles of {tile} pixels at {self._level.width} × {self._level.height}, "
@@ -269,7 +302,7 @@ class Stage:
 
         L-BFGS without line search leaps up now and then, for a step or two: a leap is no reason to end, and no place.
         """
-        totals = [losses.total for losses in self._progress.curve[self._patient_from :]]
+        totals = [losses.total for losses in self._progress.curve[self._progress.patient_from :]]
         if len(totals) <= _PATIENCE_STEPS:
             return True
         lowest = min(totals)
@@ -300,7 +333,7 @@ class Stage:
         progress, number = self._progress, len(self._progress.curve) + 1
         what = self._what_is_wrong(losses)
         progress.recoveries += 1
-        self._patient_from = len(progress.curve)
+        progress.patient_from = len(progress.curve)
         has_moved = self.optimiser.has_moved
         self.optimiser.undo()
         if self._evaluator.precision not in ("fp32", "fp64"):
@@ -311,7 +344,7 @@ class Stage:
             raise _ran_away(number)
         elif not has_moved or progress.recoveries > _MOST_RECOVERIES:
             self._reason = f"the loss {what} at step {number}: this is the picture before"
-            progress.remark(f"Ended early: {self._reason}.")
+            progress.remark(f"Ended {'early' if self._is_final else 'its coarse steps early'}: {self._reason}.")
         else:
             progress.remark(f"Began anew with small moves at step {number}: the loss {what}.")
 
@@ -353,11 +386,6 @@ def _ran_away(number: int) -> PaintingError:
     message = f"The loss is not a finite number at step {number}: the optimisation ran away."
     remedy = "Lower lr or the weights in the settings (the recipe's own values are known to work)."
     return PaintingError(message, remedy)
-
-
-def resize_to(picture: Picture, width: int, height: int) -> Picture:
-    """Return ``picture`` with ``width`` × ``height`` pixels, which has its aspect."""
-    return resize(picture, min(width, height), enlarge=True)
 
 
 def check_size(name: str, width: int, height: int) -> None:

@@ -31,7 +31,7 @@ from monet_watch import __version__
 from monet_watch.engine.evaluator import is_out_of_memory
 from monet_watch.engine.events import Checkpoint, Event, Finished, Snapshot, Step
 from monet_watch.engine.paint import Painter, fits
-from monet_watch.engine.photo import Photo, decode, fitted_size, resize
+from monet_watch.engine.photo import Photo, decode, fitted_size, resize_exactly
 from monet_watch.engine.precision import best_precision
 from monet_watch.engine.vgg import VGG19, load_vgg19
 from monet_watch.errors import MonetWatchError, PhotoError, WorkerError
@@ -159,7 +159,7 @@ class _Painting:
     def _png(self, image: NDArray[np.uint8]) -> bytes:
         alpha = self._photo.alpha
         if alpha is not None:
-            alpha = resize(alpha, min(image.shape[:2]), enlarge=True)  # a coarse painting's pictures are smaller
+            alpha = resize_exactly(alpha, image.shape[1], image.shape[0])  # a coarse painting's pictures are smaller
         text = {
             "Software": f"monet-watch {__version__}",
             "Recipe": self._job.recipe.recipe,

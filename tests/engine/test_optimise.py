@@ -227,16 +227,39 @@ def test_a_state_holds_the_latest_of_the_history_that_fits_into_the_limit(image,
     limited = optimiser.state(3 * one + 8 * one)
     for name in ("moves", "changes", "factors"):
         assert torch.equal(limited[name], whole[name][-4:])
-    assert set(optimiser.state(3 * one + one)) == {"variable", "scale", "gradient", "direction", "length"}
+    assert set(optimiser.state(3 * one + one)) == {"variable", "pairs", "scale", "gradient", "direction", "length"}
 
 
 def test_a_state_without_room_holds_the_variable_and_the_size_of_the_curvature(image, perceptual):
     optimiser = pixel_optimiser(image, perceptual, Recipe())
-    assert set(optimiser.state(0)) == {"variable"}
+    assert set(optimiser.state(0)) == {"variable", "pairs"}
     for _ in range(5):
         optimiser.step()
 
-    assert set(optimiser.state(0)) == {"variable", "scale"}
+    assert set(optimiser.state(0)) == {"variable", "pairs", "scale"}
+
+
+def test_restoring_tells_whether_anything_had_been_left_out(image, perceptual):
+    optimiser = pixel_optimiser(image, perceptual, Recipe())
+    for _ in range(5):
+        optimiser.step()
+
+    assert pixel_optimiser(image, perceptual, Recipe()).restore(optimiser.state(LARGE))
+    assert not pixel_optimiser(image, perceptual, Recipe()).restore(optimiser.state(6 * image.numel() * 4))
+    assert not pixel_optimiser(image, perceptual, Recipe()).restore(optimiser.state(0))
+
+
+def test_a_direction_that_overflows_moves_nothing_beyond_recall(image):
+    """A gradient may be finite while its products with what is remembered are not."""
+
+    def steep(moved):
+        found = bowl(moved)
+        return Evaluation(found.losses, found.gradient * 1e37)
+
+    optimiser = pixel_optimiser(image, steep, Recipe())
+    for _ in range(4):
+        optimiser.step()
+    assert bool(optimiser.image.isfinite().all())
 
 
 def test_a_limited_state_still_paints_on(image, perceptual):

@@ -14,7 +14,7 @@ from monet_watch.engine.evaluator import Evaluator
 from monet_watch.engine.events import Checkpoint, Finished, Losses, Snapshot, Step
 from monet_watch.engine.losses import Evaluation, Objective, style_targets
 from monet_watch.engine.paint import Painter, paint
-from monet_watch.engine.photo import resize
+from monet_watch.engine.photo import fitted_size, resize
 from monet_watch.engine.stage import CHECKPOINT_LIMIT_BYTES, Progress
 from monet_watch.engine.tiles import SMALLEST_TILE, memory_bytes
 from monet_watch.engine.vgg import VGG19
@@ -299,7 +299,7 @@ def test_resumed_in_a_level_that_came_early_since_the_one_before_lost_its_way(co
         return paint(content, style, COARSE, Failing(tiny_convolutions, at), **options)
 
     whole = finished(events_of())
-    assert "Ended early" in " ".join(whole.remarks) and len(whole.curve) == COARSE.steps
+    assert "coarse steps early" in " ".join(whole.remarks) and len(whole.curve) == COARSE.steps
     calls = itertools.count(1)
     *_, checkpoint = events_of(stop=lambda: next(calls) == 4)
     assert checkpoint.state["variable"].shape == (1, 3, 32, 44)
@@ -481,3 +481,40 @@ def test_the_delivered_loss_is_that_of_the_objective_on_the_picture_s_bytes(oxfo
     targets = style_targets(oxford, [tensor(resize(garden, 64, False))], recipe)
     expected = Objective(oxford, tensor(content), targets, recipe).losses(tensor(last.image))
     assert last.delivered.total == pytest.approx(expected.total, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "size", [(400, 300), (403, 302), (192, 108), (102, 68), (64, 43), (45, 30), (30, 45), (133, 100)]
+)
+def test_a_photo_of_any_aspect_is_painted_from_coarse_to_fine(make_picture, style, tiny_network, size):
+    """The long side of a size is rounded once, not again from the photo's own."""
+    width, height = size
+    content = make_picture(height, width)
+    recipe = SWIFT.with_changes({"image_size": 64, "enlarge": True, "coarsest": 32, "coarse_steps": 2, "steps": 4})
+    expected = fitted_size(width, height, 64, True)
+    events = list(paint(content, style, recipe.with_changes({"save_every": 1}), tiny_network))
+
+    assert events[-1].image.shape[1::-1] == expected
+    assert len({event.image.shape for event in events if isinstance(event, Snapshot)}) == 2
+
+
+def test_where_not_even_the_smallest_tiles_fit_it_is_painted_in_them_nevertheless(make_picture, style, tiny_network):
+    """Less memory than hoped for, at this moment, is no reason to give a photo up; the record says what it takes."""
+    recipe = PIXELS.with_changes({"image_size": 384, "steps": 2, "history_size": 3, "lr": 0.03})
+    last = finished(Painter(tiny_network).paint(make_picture(384, 512), style, recipe, memory_bytes=2**20))
+
+    (remark,) = last.remarks
+    assert remark.startswith("Painted in tiles of 256 pixels at 512 × 384, with ") and "0.0 GiB" in remark
+
+
+def test_noise_is_carried_up_as_it_is(content, style, tiny_network):
+    """Fresh noise has nothing of the coarse painting to add to: the fine one begins with the coarse one, enlarged."""
+    recipe = COARSE.with_changes({"initial_image": "noise", "save_every": 1, "coarsest": 32, "steps": 7})
+    shown = {
+        e.number: e.image.astype(float)
+        for e in paint(content, style, recipe, tiny_network)
+        if hasattr(e, "image") and hasattr(e, "number")
+    }
+
+    coarse = resize(shown[5].astype(np.uint8), 64, True).astype(float)
+    assert np.abs(shown[6] - coarse).mean() < np.abs(shown[6] - shown[6].mean()).mean()
