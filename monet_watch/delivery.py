@@ -58,10 +58,14 @@ def deliver(
     machine: WorkerReady,
     now: Callable[[], float],
 ) -> PaintingRecord:
-    """Write the painting, its loss plot and at last its record into ``folder``. Raises OutboxError."""
+    """Write the painting, its loss plot and at last its record into ``folder``. Raises OutboxError.
+
+    Stages of later steps than the last are removed: an attempt that was killed had gone further.
+    """
     photo_name = commission.photo.real_path().name
     outbox.write(folder, painting_name(photo_name), finished.png)
     outbox.write(folder, LOSS_PLOT_NAME, finished.loss_plot)
+    outbox.remove_stages(folder, after=len(finished.curve))
     record = _record(commission, finished, machine, tuple(outbox.stages(folder)), finished_at=now())
     outbox.write(folder, RECORD_NAME, record.to_bytes())
     return record

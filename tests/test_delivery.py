@@ -80,6 +80,14 @@ def test_the_record_tells_what_was_asked_for_and_what_came_of_it(outbox):
     assert (times.seconds, times.attempts) == (1.25, 2)
 
 
+def test_a_stage_of_an_attempt_that_went_further_is_no_part_of_the_painting(outbox):
+    """One that was killed after step 3 had written its picture; the one that went on ended by itself at step 2."""
+    for number in (3, 10000):
+        deliver_stage(outbox, FOLDER, JobSnapshot(1, number, tiny_png(3)))
+    assert delivered(outbox).stages == ("progress_0001.png", "progress_0002.png")
+    assert outbox.stages(FOLDER) == ["progress_0001.png", "progress_0002.png"]
+
+
 @pytest.mark.parametrize("blocked", ["a.png", "loss.png"])
 def test_a_folder_in_which_something_is_missing_has_no_record(outbox, blocked):
     (outbox.root / FOLDER / blocked / "in the way").mkdir(parents=True)

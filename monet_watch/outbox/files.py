@@ -205,6 +205,20 @@ class Outbox:
         names = (path.name for path in (self.root / folder).glob("progress_*.png"))
         return sorted(filter(_STAGE.fullmatch, names), key=lambda name: (len(name), name))
 
+    def holds(self, folder: PurePosixPath) -> bool:
+        """Whether there is a whole painting in ``folder``."""
+        return (self.root / folder / RECORD_NAME).is_file()
+
+    def remove_stages(self, folder: PurePosixPath, after: int) -> None:
+        """Remove the progress pictures of the steps after step ``after``. Raises OutboxError."""
+        for name in self.stages(folder):
+            path = self.root / folder / name
+            try:
+                if int(path.stem.removeprefix("progress_")) > after:
+                    path.unlink(missing_ok=True)
+            except OSError as error:
+                raise OutboxError(f"{path} cannot be removed: {error.strerror or error}.", _remedy(error)) from error
+
     def records(self) -> Iterator[Path]:
         """Yield the path of every painting's record."""
         for folder, _, names in os.walk(self.root):
