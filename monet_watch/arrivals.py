@@ -5,7 +5,7 @@ daemon's loop; the reading of files is done by the surveyor's thread, which post
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -204,8 +204,8 @@ class Arrivals:
         plan = self._plan(path.parent)
         if plan is None:
             return self._held.get(path) == facts or known.state in (JobState.DONE, JobState.RUNNING)
-        if known.state is JobState.DONE and known.settings_key in plan.former_keys:
-            return self._former_key(path, plan) == known.settings_key
+        if known.state in (JobState.DONE, JobState.RUNNING) and known.settings_key in plan.former_keys:
+            return self._in_force(path, plan, known.photo_sha256).settings_key == known.settings_key
         return known.state is not JobState.WAITING and known.settings_key == plan.settings_key
 
     def _newest(self, path: PurePosixPath) -> Known | None:
@@ -252,14 +252,14 @@ class Arrivals:
             self._hold(hashed.path, hashed.facts)
             return
         self._held.pop(hashed.path, None)
-        key = self._former_key(hashed.path, plan, hashed.sha256) or plan.settings_key
+        plan = self._in_force(hashed.path, plan, hashed.sha256)
         job = self._parts.ledger.queue(
             hashed.path,
             size=hashed.facts.size,
             mtime_ns=hashed.facts.mtime_ns,
             photo_sha256=hashed.sha256,
-            settings_key=key,
-            identity=identity(hashed.sha256, key),
+            settings_key=plan.settings_key,
+            identity=identity(hashed.sha256, plan.settings_key),
             settings=plan.to_json(),
             steps=plan.recipe.steps,
         )
@@ -327,17 +327,32 @@ class Arrivals:
         self._plan(path.parent)
         self.scan(path.parent)
 
-    def _former_key(self, path: PurePosixPath, plan: Plan, sha256: str | None = None) -> str | None:
-        """The settings' key of the photo's latest painting (of these bytes), if a former default alone made it differ.
+    def _in_force(self, path: PurePosixPath, plan: Plan, sha256: str | None) -> Plan:
+        """``plan``, with the recipe that the photo is painted with if a former default alone makes that differ.
 
         That another recipe is the default is nobody's wish to have everything painted again.
         """
-        done = [job for job in self._parts.ledger.known(path) if job.state is JobState.DONE]
-        for job in done[:1]:
-            same = job.photo_sha256 == (sha256 or job.photo_sha256)
-            if same and job.settings and plan.follows(Plan.from_json(job.settings)):
-                return job.settings_key
-        return None
+        if not plan.former_keys or sha256 is None:
+            return plan
+        for job in self._painted(path, plan, sha256):
+            earlier = Plan.from_json(job.settings or "{}")
+            if plan.follows(earlier):
+                return replace(plan, settings_key=earlier.settings_key, recipe=earlier.recipe, former_keys=())
+        return plan
+
+    def _painted(self, path: PurePosixPath, plan: Plan, sha256: str) -> list[Job]:
+        """What counts as the photo's painting: its path's own, under way or the latest, or else one that it copies."""
+        jobs = [job for job in self._parts.ledger.known(path) if job.settings]
+        running, done = ([job for job in jobs if job.state is state] for state in (JobState.RUNNING, JobState.DONE))
+        own = [job for job in (*running, *done[:1]) if job.photo_sha256 == sha256]
+        if any(job.state is JobState.DONE for job in own) or self._twins(sha256, plan.settings_key):
+            return own
+        return own + [twin for key in plan.former_keys for twin in self._twins(sha256, key)]
+
+    def _twins(self, sha256: str, key: str) -> list[Job]:
+        """The finished paintings of these bytes, of any path, that still lie in the outbox."""
+        finished = self._parts.ledger.finished(identity(sha256, key))
+        return [job for job in finished if job.settings and job.folder and self._parts.outbox.holds(job.folder)]
 
     def _recheck_broken(self) -> None:
         for folder in list(self._broken):

@@ -1,6 +1,7 @@
 """From the inbox to the queue: settling, settings that are broken and mended, photos replaced, renamed and removed."""
 
 import os
+import shutil
 
 import pytest
 
@@ -309,6 +310,69 @@ def test_another_default_recipe_has_nothing_painted_again_that_is_painted(painte
         assert house.records() == ["trip/a"]
         assert house.states("trip/a.jpg") == ["done"]
         assert not house.told("painting")
+
+
+@pytest.mark.parametrize("name", ["trip/b.jpg", "elsewhere/a.jpg"])
+def test_a_copy_of_what_an_earlier_version_painted_is_not_painted_either(painted_by_an_earlier_version, name):
+    with Rehearsal(painted_by_an_earlier_version) as house:
+        house.drop(name)
+        house.remove("trip/a.jpg")
+        house.rest()
+        house.advance(300)
+        house.rest()
+        assert house.states(name) == ["done"]
+        assert not house.told("painting")
+        folder = name.removesuffix(".jpg")
+        assert (house.record(folder).recipe.recipe, house.record(folder).copied_from) == ("classic", "trip/a")
+        assert len(house.told("copied")) == 1
+
+
+def test_a_copy_of_what_is_no_longer_there_is_painted_with_the_default_of_today(painted_by_an_earlier_version):
+    with Rehearsal(painted_by_an_earlier_version) as house:
+        shutil.rmtree(house.outbox / "trip" / "a")
+        house.drop("b.jpg")
+        house.rest()
+        assert house.record("b").recipe.recipe == "swift"
+
+
+def test_what_an_earlier_version_had_begun_is_painted_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "DEFAULT_RECIPE", "classic")
+    monkeypatch.setattr(settings, "FORMER_DEFAULTS", ())
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        house.drop("a.jpg")
+        house.rest()
+        assert house.states("a.jpg") == ["running"]
+    monkeypatch.undo()
+    with Rehearsal(tmp_path) as house:
+        house.rest()
+        house.advance(300)
+        house.rest()
+        assert house.records() == ["a"]
+        assert house.states("a.jpg") == ["done"]
+
+
+def test_a_painting_under_way_with_a_former_default_counts(tmp_path, monkeypatch):
+    """The worker is quicker than the scan, and goes on with what an earlier version had begun."""
+    monkeypatch.setattr(settings, "DEFAULT_RECIPE", "classic")
+    monkeypatch.setattr(settings, "FORMER_DEFAULTS", ())
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        house.drop("a.jpg")
+        house.rest()
+        monkeypatch.undo()
+        house.arrivals.scan()
+        house.turn()
+        house.drop("a.jpg")
+        house.rest()
+        assert house.states("a.jpg") == ["running"]
+        house.worker.begin()
+        house.worker.step(4)
+        house.worker.finish()
+        house.advance(300)
+        house.rest()
+        assert house.states("a.jpg") == ["done"]
+        assert house.record("a").recipe.recipe == "classic"
 
 
 @pytest.mark.parametrize(("change", "recipe"), [("recipe: swift\n", "swift"), ("lr: 0.5\n", "swift")])
