@@ -318,10 +318,17 @@ class Dispatch:
             folder = _folder(job)
             try:
                 assert twin.folder is not None
-                copy_painting(self._parts.outbox, twin.folder, folder, _photo_facts(job))
+                record = copy_painting(self._parts.outbox, twin.folder, folder, _photo_facts(job))
             except OutboxError:
                 continue  # its files are gone or cannot be read; another twin, or a worker, has to serve
-            job = self._parts.ledger.adopt(job.id, folder)
+            job = self._parts.ledger.adopt(
+                job.id,
+                folder,
+                step=len(record.curve.total),
+                loss=record.delivered.total,
+                width=record.width,
+                height=record.height,
+            )
             self._tell("copied", f"The same photo is painted already; its files were copied to {folder}.", job.path)
             self._look_after(job)
             return True

@@ -164,7 +164,7 @@ class Job:
 
     @property
     def remaining_seconds(self) -> float | None:
-        """Time until the last step at the latest, from the measured time of a step; None while nothing is measured."""
+        """Time for all the steps that may be left, if each takes what was measured; None while nothing is measured."""
         if self.state is not JobState.RUNNING or self.seconds_per_step is None:
             return None
         return max(0, self.steps - self.step) * self.seconds_per_step
@@ -462,12 +462,24 @@ class Ledger:
             loss = job.loss if loss is None else loss
             return self._update(job.id, state=JobState.DONE, finished_at=self._now(), loss=loss)
 
-    def adopt(self, job_id: int, folder: PurePosixPath) -> Job:
-        """Finished files of the same identity were copied to ``folder``: queued → done, without an attempt."""
+    def adopt(
+        self,
+        job_id: int,
+        folder: PurePosixPath,
+        *,
+        step: int = 0,
+        loss: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+    ) -> Job:
+        """Finished files of the same identity were copied to ``folder``: queued → done, without an attempt.
+
+        The last step, the loss and the size (pixels) are those of the painting that was copied.
+        """
         with self._database.transaction():
             job = self._expect(job_id, "done by a copy", JobState.QUEUED)
-            placed = self._placed(job.id, folder)
-            return self._update(job.id, state=JobState.DONE, finished_at=self._now(), **placed)
+            facts = {"step": step, "loss": loss, "width": width, "height": height, **self._placed(job.id, folder)}
+            return self._update(job.id, state=JobState.DONE, finished_at=self._now(), **facts)
 
     def fail(self, job_id: int, *, kind: str, reason: str, remedy: str) -> Job:
         """It cannot be painted: waiting, queued or running → problem.

@@ -360,6 +360,10 @@ def test_two_copies_queued_at_once_are_painted_once(house):
     assert house.record("trip/b").copied_from == "a"
     assert (house.outbox / "trip" / "b" / "b.png").read_bytes() == (house.outbox / "a" / "a.png").read_bytes()
     assert house.record("trip/b").photo.path == "trip/b.png"
+    (original,), (copy,) = house.jobs("a.jpg"), house.jobs("trip/b.png")
+    assert original.step and original.loss and original.width and original.height
+    assert (copy.step, copy.loss) == (original.step, original.loss)
+    assert (copy.width, copy.height) == (original.width, original.height)
 
 
 def test_two_devices_do_not_paint_two_copies(tmp_path):

@@ -344,6 +344,11 @@ class TestTheWayOfAJob:
         assert (job.state, job.folder, job.attempts, job.finished_at) == (DONE, FOLDER, 0, clock.time)
         assert ledger.attempts(job.id) == ()
 
+    def test_an_adopted_job_is_as_far_and_as_large_as_what_was_copied(self, ledger):
+        job = ledger.adopt(queue(ledger).id, FOLDER, step=58, loss=39.4, width=512, height=640)
+
+        assert (job.step, job.loss, job.width, job.height) == (58, 39.4, 512, 640)
+
     def test_a_running_job_can_fail(self, ledger, clock):
         job = ledger.fail(run(ledger).id, kind="PaintingError", reason="Not finite.", remedy="Lower lr.")
 
