@@ -49,7 +49,7 @@ _PRIORITIES: Mapping[Level, int] = {Level.DEBUG: 7, Level.INFO: 6, Level.WARNING
 _LEVEL_STYLES: Mapping[Level, str] = {Level.WARNING: "yellow", Level.ERROR: "bold red"}
 
 _JOINERS = "\u200c\u200d"  # without them, emoji and Persian names fall to pieces
-_ASCII_SIGNS = str.maketrans("→·×…━─≤", ">-x~=-<")
+_ASCII_SIGNS = str.maketrans("→·×…━─", ">-x~=-")
 _SURELY_WIDE = 90  # columns in which a painting's name and its progress stand on one line
 _SURELY_HIGH = 24  # lines in which there is room for empty ones
 _SHORTEST_BAR = 10
@@ -386,7 +386,7 @@ def _columns(jobs: Sequence[Job]) -> list[_Column]:
 def _left(job: Job) -> str:
     if not job.step:
         return "starting"
-    return "" if job.remaining_seconds is None else f"≤{_duration(job.remaining_seconds)} left"
+    return "" if job.remaining_seconds is None else f"~{_duration(job.remaining_seconds)} left"
 
 
 def _bar(job: Job, width: int) -> Text:
@@ -410,9 +410,9 @@ def overview_json(overview: Overview) -> dict[str, Any]:
       ``width``, ``height``
     - ``problems``: ``photo``, ``reason``, ``remedy``, ``kind``, ``attempts``, ``finished_at``
 
-    A running painting takes ``steps`` at most, and at most ``remaining_seconds`` more; one that is done has taken
-    ``steps``. The lists are the overview's, newest first, and may be shorter than the counts. ``photo`` is relative to
-    the inbox, ``folder`` to the outbox; times are ISO 8601 in UTC; what is not known is None.
+    A running painting takes ``steps`` at most, which at the present pace are ``remaining_seconds`` more; one that is
+    done has taken ``steps``. The lists are the overview's, newest first, and may be shorter than the counts. ``photo``
+    is relative to the inbox, ``folder`` to the outbox; times are ISO 8601 in UTC; what is not known is None.
     """
     return {
         "counts": {state.value: overview.counts.get(state, 0) for state in JobState},
