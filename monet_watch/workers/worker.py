@@ -198,9 +198,9 @@ def _usable_checkpoint(job: PaintJob, photo: NDArray[np.uint8]) -> Checkpoint | 
         return None
     try:
         state = load_tensors(job.resume)
-    except (SafetensorError, ValueError):
+        checkpoint = Checkpoint(len(state["curve"]), state)
+    except (SafetensorError, KeyError, TypeError, ValueError):  # a tensor without dimensions has no length
         return None
-    checkpoint = Checkpoint(len(state.get("curve", ())), state)
     return checkpoint if fits(checkpoint, photo, job.recipe) else None
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 
 from monet_watch.engine.events import Finished
 from monet_watch.engine.paint import Painter, paint
@@ -134,7 +136,20 @@ def test_so_is_one_that_is_painted_from_coarse_to_fine_and_by_frequencies(make_j
     assert events[-1].png == whole.png and events[-1].curve == whole.curve
 
 
-@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-100], lambda data: data[200:]])
+def without_dimensions(data):
+    return save_tensors({**load_tensors(data), "curve": torch.tensor(3.0)})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[:-100],
+        lambda data: data[200:],
+        lambda data: save_tensors({}),
+        without_dimensions,
+    ],
+)
 def test_a_damaged_checkpoint_costs_time_and_not_the_painting(make_job, tiny_network, damage):
     whole = run(make_job(), tiny_network)[-1]
     checkpoint = run(make_job(), tiny_network, stop_after(3))[-2]
