@@ -230,10 +230,11 @@ class _Rooms:
 
 
 def _worker_factory(weights_file: WeightsFile, config: Config) -> WorkerFactory:
-    on_cards = sum(device.startswith("cuda") for device in config.devices)
-    sharers = max(1, len(config.devices) - on_cards)  # of the processor and its memory, as a Mac's card is as well
+    on_host = [device for device in config.devices if not device.startswith("cuda")]  # as a Mac's card is as well
 
     def make_worker(device: str, post: Post) -> Worker:
+        # One with a card of its own asks little of the cores, so that it takes none from those who paint with them.
+        sharers = len(on_host if device in on_host else config.devices)
         return LocalWorker(device, weights_file, post, config.threads, config.memory_limit, sharers)
 
     return make_worker

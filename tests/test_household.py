@@ -53,9 +53,16 @@ def stream(tmp_path):
 
 @pytest.mark.parametrize(
     ("devices", "sharers"),
-    [(("auto",), 1), (("cpu",), 1), (("cuda:0", "cuda:1"), 1), (("cpu", "cuda:0"), 1), (("cpu", "mps"), 2)],
+    [
+        (("auto",), 1),
+        (("cpu",), 1),
+        (("cuda:0", "cuda:1"), 2),
+        (("cpu", "cuda:0"), 1),
+        (("cuda:0", "cpu"), 2),
+        (("cpu", "mps"), 2),
+    ],
 )
-def test_a_worker_is_allowed_what_the_config_says_and_shares_with_those_on_no_card_of_their_own(
+def test_a_worker_is_allowed_what_the_config_says_and_those_on_a_card_of_their_own_share_the_cores_with_all(
     tmp_path, devices, sharers
 ):
     config = load_config(None, {"devices": devices, "threads": 3, "memory_limit": "1 GiB"})
