@@ -127,7 +127,7 @@ SWIFT = Recipe(
     history_size=12,
     steps=150,
     save_every=8,
-    least_gain=0.02,
+    least_gain=0.015,
     rest_below=0.005,
 )
 """The objective of `CLASSIC`, brought as low in a small part of its time."""
