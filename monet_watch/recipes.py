@@ -126,7 +126,7 @@ SWIFT = Recipe(
     lr=1.0,
     history_size=12,
     steps=150,
-    save_every=8,
+    save_every=10,
     least_gain=0.015,
     rest_below=0.005,
 )
@@ -140,7 +140,6 @@ PRINT = SWIFT.with_changes(
         "enlarge_style": True,
         "coarsest": 512,
         "coarse_steps": 24,
-        "save_every": 12,
     }
 )
 """`SWIFT` for pictures that are hung on a wall: begun small, so that brush strokes are as large as in a small one."""
