@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -335,13 +336,20 @@ def test_a_copy_of_what_is_no_longer_there_is_painted_with_the_default_of_today(
         assert house.record("b").recipe.recipe == "swift"
 
 
-def test_what_an_earlier_version_had_begun_is_painted_once(tmp_path, monkeypatch):
+@contextmanager
+def begun_by_an_earlier_version(tmp_path, monkeypatch):
+    """A house in which the painting of a photo is under way with the default of then."""
     monkeypatch.setattr(settings, "DEFAULT_RECIPE", "classic")
     monkeypatch.setattr(settings, "FORMER_DEFAULTS", ())
     with Rehearsal(tmp_path, automatic=False) as house:
         house.worker.ready()
         house.drop("a.jpg")
         house.rest()
+        yield house
+
+
+def test_what_an_earlier_version_had_begun_is_painted_once(tmp_path, monkeypatch):
+    with begun_by_an_earlier_version(tmp_path, monkeypatch) as house:
         assert house.states("a.jpg") == ["running"]
     monkeypatch.undo()
     with Rehearsal(tmp_path) as house:
@@ -354,12 +362,7 @@ def test_what_an_earlier_version_had_begun_is_painted_once(tmp_path, monkeypatch
 
 def test_a_painting_under_way_with_a_former_default_counts(tmp_path, monkeypatch):
     """The worker is quicker than the scan, and goes on with what an earlier version had begun."""
-    monkeypatch.setattr(settings, "DEFAULT_RECIPE", "classic")
-    monkeypatch.setattr(settings, "FORMER_DEFAULTS", ())
-    with Rehearsal(tmp_path, automatic=False) as house:
-        house.worker.ready()
-        house.drop("a.jpg")
-        house.rest()
+    with begun_by_an_earlier_version(tmp_path, monkeypatch) as house:
         monkeypatch.undo()
         house.arrivals.scan()
         house.turn()

@@ -175,7 +175,6 @@ class Evaluator:
     def _in_memory(self, attempt: Callable[[], Result]) -> Result:
         """Return what ``attempt`` returns, in as small tiles as it takes."""
         while True:
-            shortage = None
             try:
                 return attempt()
             except Exception as error:

@@ -27,7 +27,7 @@ class LBFGS:
     def __init__(
         self,
         history_size: int,
-        precondition: Callable[[Tensor], Tensor] | None = None,
+        precondition: Callable[[Tensor], Tensor] = lambda vector: vector,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self._history_size = history_size
@@ -47,7 +47,7 @@ class LBFGS:
         Where the loss bends downwards along s, and nothing better is known, only the size |y| / |s| is kept.
         """
         product = change.dot(move)
-        smoothed = change if self._precondition is None else self._precondition(change)
+        smoothed = self._precondition(change)
         if bool(product > _LEAST_CURVATURE):
             self._append(move, change, 1 / product)
             self._scale = product / change.dot(smoothed)
@@ -88,8 +88,7 @@ class LBFGS:
             share = _dot(move, q) * factor
             shares.append(share)
             q.add_(change, alpha=-share)  # type: ignore[arg-type]  # torch takes a tensor of one number
-        r = q if self._precondition is None else self._precondition(q)
-        r = r * (1.0 if self._scale is None else self._scale)
+        r = self._precondition(q) * (1.0 if self._scale is None else self._scale)
         for move, change, factor, share in zip(
             self._moves, self._changes, self._factors, reversed(shares), strict=True
         ):

@@ -13,7 +13,7 @@ from torch import Tensor
 from monet_watch.engine.events import Losses
 from monet_watch.engine.lbfgs import LBFGS
 from monet_watch.engine.losses import Evaluation
-from monet_watch.engine.parametrisation import Parametrisation, Pixels
+from monet_watch.engine.parametrisation import Parametrisation
 from monet_watch.errors import PaintingError
 
 __all__ = ["Optimiser"]
@@ -41,8 +41,7 @@ class Optimiser:
         self._parametrisation = parametrisation
         self._lr = lr
         self._variable = parametrisation.variable(image).clone()
-        precondition = None if isinstance(parametrisation, Pixels) else parametrisation.precondition
-        self._lbfgs = LBFGS(history_size, precondition, history_dtype)
+        self._lbfgs = LBFGS(history_size, parametrisation.precondition, history_dtype)
         self._gradient: Tensor | None = None  # (n,), where the image is
         self._last: tuple[Tensor, Tensor, float] | None = None  # gradient and direction (n,), and how far it went
 

@@ -72,7 +72,7 @@ def test_a_basis_that_knows_the_curvature_needs_a_few_steps_only():
     inverse = torch.linalg.inv(matrix)
     known, unknown = (
         path(LBFGS(4, basis), lambda x: matrix @ (x - minimum), torch.zeros_like(minimum), 12)[-1]
-        for basis in (lambda vector: inverse @ vector, None)
+        for basis in (lambda vector: inverse @ vector, lambda vector: vector)
     )
 
     assert (known - minimum).norm() < 1e-5 * minimum.norm()
