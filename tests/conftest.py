@@ -28,6 +28,21 @@ TINY_CHANNELS = (4, 4, 6, 6, 8, 8, 8, 8, 8, 8, 8, 8, 8)
 TORCHVISION_PLACES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run the sweeps, too, which take hours of a processor")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The tests marked ``full`` are left out, and counted as deselected, unless somebody asks for them."""
+    if config.getoption("--full"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("full")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+
+
+
 @pytest.fixture(scope="session")
 def tiny_convolutions() -> "dict[str, tuple[Tensor, Tensor]]":
     """Random convolutions of VGG-19's depth and a few channels each, scaled so that activations keep their size."""
