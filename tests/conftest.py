@@ -42,7 +42,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("full")]
 
 
-
 @pytest.fixture(scope="session")
 def tiny_convolutions() -> "dict[str, tuple[Tensor, Tensor]]":
     """Random convolutions of VGG-19's depth and a few channels each, scaled so that activations keep their size."""
