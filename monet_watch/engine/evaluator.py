@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from monet_watch.engine.events import Losses
-from monet_watch.engine.losses import Evaluation, Moments, Objective, style_targets, style_term
+from monet_watch.engine.losses import Evaluation, Moments, Objective, style_targets
 from monet_watch.engine.precision import Precision
 from monet_watch.engine.tiles import smaller
 from monet_watch.engine.vgg import VGG19
@@ -63,15 +63,7 @@ class StyleMemory:
         numbers = Recipe(**{name: getattr(recipe, name) for name in _MEASURING})
         key = _StyleKey(names, numbers, precision)
         if key not in self._known:
-            found = style_targets(
-                self.network,
-                styles(),
-                recipe,
-                precision=precision,
-                padding=recipe.padding,
-                tile=tile,
-                style=style_term(recipe),
-            )
+            found = style_targets(self.network, styles(), recipe, precision=precision, tile=tile)
             while len(self._known) >= self._room:
                 self._known.pop(next(iter(self._known)))
             self._known[key] = found
@@ -166,10 +158,8 @@ class Evaluator:
         if self._objective is None:
             targets = self._targets(self.precision, self._tile)
             self._objective = Objective(
-                self._network, self._photo, targets, self._recipe,
-                precision=self.precision, padding=self._recipe.padding, tile=self._tile,
-                style=style_term(self._recipe),
-            )  # fmt: skip
+                self._network, self._photo, targets, self._recipe, precision=self.precision, tile=self._tile
+            )
         return self._objective
 
     def _in_memory(self, attempt: Callable[[], Result]) -> Result:

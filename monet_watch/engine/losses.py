@@ -34,16 +34,10 @@ __all__ = [
     "gram_distance",
     "style_targets",
     "style_term",
-    "total_variation",
 ]
 
 RIDGE = 1e-2
 """Share of the target's mean variance that is added to the variances of both Gaussians: no channel is ever dead."""
-
-
-def total_variation(image: Tensor) -> Tensor:
-    """Return the sum of absolute differences of horizontal and of vertical neighbours of (1, 3, H, W)."""
-    return image.diff(dim=-1).abs().sum() + image.diff(dim=-2).abs().sum()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +154,6 @@ class StyleTerm:
         return share * loss, Moments(share * by.second, None if by.mean is None else share * by.mean)
 
 
-GRAM = StyleTerm()
-
-
 def style_term(recipe: Recipe) -> StyleTerm:
     """Return how ``recipe`` compares styles. The shares of its layers fall off with depth, and are 1 on average."""
     layers = sorted(recipe.style_layers, key=LAYERS.index)
@@ -211,6 +202,11 @@ class _Lens:
 
     def walk(self, image: Tensor, tile: Tile, spare: Collection[str] = ()) -> Iterator[tuple[str, Tensor]]:
         return self.network.walk(image, tile, self.layers, precision=self.precision, padding=self.padding, spare=spare)
+
+
+def _lens(network: VGG19, recipe: Recipe, precision: Precision, tile: int | None) -> _Lens:
+    style = style_term(recipe)
+    return _Lens(network, precision, recipe.padding, tile, style, recipe.style_layers, recipe.content_layers)
 
 
 class _Sums:
@@ -291,9 +287,7 @@ def style_targets(
     recipe: Recipe,
     *,
     precision: Precision = "fp32",
-    padding: Padding = "zeros",
     tile: int | None = None,
-    style: StyleTerm = GRAM,
 ) -> dict[str, Moments]:
     """Return for each style layer of ``recipe`` the moments that a painting should have.
 
@@ -301,7 +295,7 @@ def style_targets(
     moments: of Gram matrices, the point from which the squared distances to all of them have the least sum; of
     Gaussians, the one that fits all pictures' activations at once.
     """
-    lens = _Lens(network, precision, padding, tile, style, recipe.style_layers, ())
+    lens = replace(_lens(network, recipe, precision, tile), content_layers=())
     with torch.no_grad(), network.arithmetic(precision):
         found = [_measured(lens, picture, {}).moments() for picture in styles]
     return {name: _mean([moments[name] for moments in found]) for name in recipe.style_layers}
@@ -326,9 +320,9 @@ def _measured(lens: _Lens, image: Tensor, content: Mapping[str, Tensor]) -> _Sum
 class Objective:
     """The loss of an image against one photo and one style.
 
-    ``content`` (1, 3, H, W) is the photo in [0, 1]; ``targets`` are those of `style_targets`, with the same
-    ``padding`` and ``style``. With ``tile`` (pixels, a multiple of 16; see `monet_watch.engine.tiles`) the losses and
-    the gradient are the same, in less memory and more time.
+    ``content`` (1, 3, H, W) is the photo in [0, 1]; ``targets`` are those of `style_targets` of the same ``recipe``.
+    With ``tile`` (pixels, a multiple of 16; see `monet_watch.engine.tiles`) the losses and the gradient are the same,
+    in less memory and more time.
     """
 
     def __init__(
@@ -339,13 +333,11 @@ class Objective:
         recipe: Recipe,
         *,
         precision: Precision = "fp32",
-        padding: Padding = "zeros",
         tile: int | None = None,
-        style: StyleTerm = GRAM,
     ) -> None:
         self._recipe = recipe
-        self._targets = {name: style.target(moments) for name, moments in targets.items()}
-        self._lens = _Lens(network, precision, padding, tile, style, recipe.style_layers, recipe.content_layers)
+        self._lens = _lens(network, recipe, precision, tile)
+        self._targets = {name: self._lens.style.target(moments) for name, moments in targets.items()}
         with torch.no_grad(), network.arithmetic(precision):
             self._content = self._activations(content)
 

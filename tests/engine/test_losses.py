@@ -10,11 +10,9 @@ from monet_watch.engine.losses import (
     Evaluation,
     Moments,
     Objective,
-    StyleTerm,
     gaussian_distance,
     gram_distance,
     style_targets,
-    total_variation,
 )
 from monet_watch.recipes import Recipe
 
@@ -54,12 +52,6 @@ def test_the_second_moments_are_the_gram_matrix_times_the_channels(tiny_network,
         expected = features.shape[1] * loop_gram(features)
         np.testing.assert_allclose(found[name].second.numpy(), expected, rtol=1e-4, atol=1e-6)
         assert found[name].mean is None  # nothing is summed up that no one asks for
-
-
-def test_total_variation_is_the_sum_of_absolute_differences_of_neighbours():
-    image = torch.tensor([[[[0.0, 1.0, 0.5], [0.0, 0.0, 2.0]]]])
-
-    assert total_variation(image).item() == (1 + 0.5 + 0 + 2) + (0 + 1 + 1.5)
 
 
 def test_each_loss_is_its_formula_times_its_weight(tiny_network, image, photo, style):
@@ -114,9 +106,9 @@ def test_the_gradient_is_that_of_the_loss(tiny_network, photo, style):
 
 
 def test_the_target_of_several_styles_is_the_mean_of_their_gram_matrices(tiny_network, photo, style):
-    recipe, gaussian = Recipe(style_layers=STYLE_LAYERS), StyleTerm("gaussian")
-    both = style_targets(tiny_network, [photo, style], recipe, style=gaussian)
-    one, other = (style_targets(tiny_network, [picture], recipe, style=gaussian) for picture in (photo, style))
+    recipe = Recipe(style_layers=STYLE_LAYERS, style_statistic="gaussian")
+    both = style_targets(tiny_network, [photo, style], recipe)
+    one, other = (style_targets(tiny_network, [picture], recipe) for picture in (photo, style))
 
     for name in STYLE_LAYERS:
         torch.testing.assert_close(both[name].second, (one[name].second + other[name].second) / 2)
@@ -173,23 +165,25 @@ def test_a_dead_channel_leaves_the_gaussian_distance_finite():
         assert loss.isfinite() and by.second.isfinite().all() and by.mean.isfinite().all()
 
 
-def plain_evaluation(network, photo, style, recipe, term, padding, image):
-    """The objective by autograd, from the formulas of each part."""
+def plain_evaluation(network, photo, style, recipe, shares, image):
+    """The objective by autograd, from the formulas of each part; ``shares`` are those of the style layers."""
     image = image.clone().requires_grad_()
-    taps, photos, styles = (plain_taps(network, picture, padding) for picture in (image, photo, style))
-    relu = torch.relu if term.after_relu else (lambda tap: tap)
-    formula = {"gram": gram_formula, "gaussian": gaussian_formula}[term.statistic]
+    taps, photos, styles = (plain_taps(network, picture, recipe.padding) for picture in (image, photo, style))
+    relu = torch.relu if recipe.style_tap == "after_relu" else (lambda tap: tap)
+    formula = {"gram": gram_formula, "gaussian": gaussian_formula}[recipe.style_statistic]
 
     def moments(tap):
         return moments_of(relu(tap)[0].flatten(1).T)
 
     style_loss = recipe.style_weight * sum(
-        term.weights.get(name, 1) * formula(moments(taps[name]), moments(styles[name])) for name in recipe.style_layers
+        share * formula(moments(taps[name]), moments(styles[name]))
+        for name, share in zip(recipe.style_layers, shares, strict=True)
     )
     content_loss = recipe.content_weight * sum(
         (taps[name] - photos[name]).square().mean() for name in recipe.content_layers
     )
-    total = style_loss + content_loss + recipe.tv_weight * total_variation(image)
+    tv = sum(image.diff(dim=axis).abs().sum() for axis in (-1, -2))
+    total = style_loss + content_loss + recipe.tv_weight * tv
     (gradient,) = torch.autograd.grad(total, image)
     return total.item(), gradient
 
@@ -207,25 +201,22 @@ def plain_taps(network, image, padding):
 
 @pytest.mark.parametrize("padding", ["zeros", "replicate", "reflect"])
 @pytest.mark.parametrize("statistic", ["gram", "gaussian"])
-@pytest.mark.parametrize("after_relu", [False, True])
-def test_the_gradient_is_autograd_s_of_the_plain_formulas(tiny_network, padding, statistic, after_relu):
+@pytest.mark.parametrize("tap", ["before_relu", "after_relu"])
+def test_the_gradient_is_autograd_s_of_the_plain_formulas(tiny_network, padding, statistic, tap):
     """With a layer that is both content and style, odd sides, and unequal shares of the layers."""
     generator = torch.Generator().manual_seed(9)
     image, photo, style = (
         torch.rand(1, 3, *size, dtype=torch.float64, generator=generator) for size in ((45, 70), (45, 70), (64, 50))
     )
     recipe = Recipe(
-        style_layers=("conv1_1", "conv2_2", "conv4_2"), content_layers=("conv2_2", "conv3_3"), style_weight=10
-    )
-    options = {
-        "precision": "fp64", "padding": padding, "style": StyleTerm(statistic, {"conv2_2": 3.0}, after_relu)
-    }  # fmt: skip
-    objective = Objective(
-        tiny_network, photo, style_targets(tiny_network, [style], recipe, **options), recipe, **options
-    )
-    found = objective(image)
+        style_layers=("conv1_1", "conv2_2", "conv4_2"), content_layers=("conv2_2", "conv3_3"), style_weight=10,
+        padding=padding, style_statistic=statistic, style_tap=tap, style_falloff=2.0,
+    )  # fmt: skip
+    targets = style_targets(tiny_network, [style], recipe, precision="fp64")
+    found = Objective(tiny_network, photo, targets, recipe, precision="fp64")(image)
 
-    total, gradient = plain_evaluation(tiny_network, photo, style, recipe, options["style"], padding, image)
+    shares = (12 / 7, 6 / 7, 3 / 7)  # each twice the next, and 1 on average
+    total, gradient = plain_evaluation(tiny_network, photo, style, recipe, shares, image)
     assert found.losses.total == pytest.approx(total, rel=1e-8)
     torch.testing.assert_close(found.gradient, gradient, rtol=1e-6, atol=1e-9)
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from monet_watch.engine.losses import Objective, StyleTerm, style_targets
+from monet_watch.engine.losses import Objective, style_targets
 from monet_watch.engine.tiles import GRID, SMALLEST_TILE, block_of, choose_tile, memory_bytes, smaller, split
 from monet_watch.errors import PaintingError
 from monet_watch.recipes import LAYERS, Recipe
 
 RECIPE = Recipe(content_layers=("conv2_2", "conv4_2"), style_weight=100, tv_weight=1e-4)
 SIZES = [(210, 263), (160, 331)]
+GAUSSIAN = {"style_statistic": "gaussian", "style_tap": "after_relu"}
 GIB = 2**30
 
 
@@ -24,11 +25,13 @@ def picture(height, width, seed):
     return 0.7 * noise + torch.linspace(0, 0.3, width)
 
 
-def evaluations(network, size, tiles, **options):
-    """Return what the objective says of one image with each of ``tiles``."""
-    image, photo, style = picture(*size, 1), picture(*size, 2), picture(97, 120, 3)
-    targets = style_targets(network, [style], RECIPE, **options)
-    return [Objective(network, photo, targets, RECIPE, tile=tile, **options)(image) for tile in tiles]
+def evaluations(network, size, tiles, precision="fp32", **changes):
+    """Return what the objective of the recipe with ``changes`` says of one image with each of ``tiles``."""
+    dtype = torch.float64 if precision == "fp64" else torch.float32
+    image, photo, style = (picture(*each, seed).to(dtype) for seed, each in enumerate((size, size, (97, 120)), start=1))
+    recipe = RECIPE.with_changes(changes)
+    targets = style_targets(network, [style], recipe, precision=precision)
+    return [Objective(network, photo, targets, recipe, precision=precision, tile=tile)(image) for tile in tiles]
 
 
 def assert_same(found, expected):
@@ -43,10 +46,10 @@ def relative(found, expected):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("padding", ["zeros", "replicate", "reflect"])
-@pytest.mark.parametrize("style", [StyleTerm(), StyleTerm("gaussian", {"conv3_1": 0.1}, after_relu=True)])
+@pytest.mark.parametrize("style", [{}, {**GAUSSIAN, "style_falloff": 0.5}], ids=["gram", "gaussian"])
 def test_losses_and_gradient_are_those_of_the_whole(tiny_network, size, padding, style):
     """For tiles that divide the picture and tiles that do not, with an odd side, whatever lies beyond the borders."""
-    whole, *tiled = evaluations(tiny_network, size, [None, 48, 112, 160], padding=padding, style=style)
+    whole, *tiled = evaluations(tiny_network, size, [None, 48, 112, 160], padding=padding, **style)
     for found in tiled:
         assert_same(found, whole)
 
@@ -60,11 +63,12 @@ def test_so_is_the_gradient_of_each_strip_along_a_border_or_an_edge_and_of_each_
         assert relative(tiled[..., rows, columns], whole[..., rows, columns]) < 1e-4
 
 
-def test_in_double_precision_nothing_but_rounding_is_left(tiny_network):
-    whole, tiled = evaluations(tiny_network, (145, 177), [None, 32], precision="fp64")
+@pytest.mark.parametrize("style", [{}, {**GAUSSIAN, "style_falloff": 4.0}], ids=["gram", "gaussian"])
+def test_in_double_precision_nothing_but_rounding_is_left(tiny_network, style):
+    whole, tiled = evaluations(tiny_network, (145, 177), [None, 32], precision="fp64", **style)
 
-    assert relative(tiled.gradient, whole.gradient) < 1e-6  # of pixels and gradients in single precision
-    assert tiled.losses.total == pytest.approx(whole.losses.total, rel=1e-6)
+    assert relative(tiled.gradient, whole.gradient) < 1e-9
+    assert tiled.losses.total == pytest.approx(whole.losses.total, rel=1e-9)
 
 
 def test_no_seam_shows_in_the_difference(tiny_network):
@@ -77,10 +81,8 @@ def test_no_seam_shows_in_the_difference(tiny_network):
 
 
 def test_the_style_s_moments_are_the_same_in_tiles(tiny_network):
-    style = StyleTerm("gaussian")
-    whole, tiled = (
-        style_targets(tiny_network, [picture(150, 203, 3)], RECIPE, tile=t, style=style) for t in (None, 64)
-    )
+    recipe = RECIPE.with_changes({"style_statistic": "gaussian"})
+    whole, tiled = (style_targets(tiny_network, [picture(150, 203, 3)], recipe, tile=t) for t in (None, 64))
     for name in RECIPE.style_layers:
         torch.testing.assert_close(tiled[name].second, whole[name].second, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(tiled[name].mean, whole[name].mean, rtol=1e-4, atol=1e-5)
