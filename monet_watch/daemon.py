@@ -123,9 +123,9 @@ class Daemon:
         parts.dispatch.open()
         self._tend_watch()
         self._tell("started", f"Watching {parts.inbox}.")
-        parts.notifier.ready()
         self._due["scan"] = parts.clock() + parts.rescan_seconds
         parts.arrivals.scan()
+        parts.notifier.ready()
         self._started = True
 
     def nap(self) -> float:

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -49,15 +50,20 @@ class Notifier:
         return cls(environ.get("NOTIFY_SOCKET"), _watchdog_interval(environ))
 
     def ready(self) -> None:
-        """Say that the daemon has started: photos that arrive are noticed."""
+        """Say that the daemon has started: photos that arrive are noticed. After `reloading`: that it is done."""
         self._send("READY=1")
+
+    def reloading(self) -> None:
+        """Say that the config is read again, until `ready`; ``systemctl reload`` waits for that."""
+        # Systemd wants the time of the word, so as to tell it from the end of an earlier reload.
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def status(self, text: str) -> None:
         """Say in one line what the daemon does; ``systemctl status`` shows it."""
         self._send(f"STATUS={_one_line(text)}")
 
     def watchdog(self) -> None:
-        """Say that the daemon's loop turns. Without this in twice the interval, systemd restarts the daemon."""
+        """Say that the daemon is alive. Without this in twice the interval, systemd restarts the daemon."""
         self._send("WATCHDOG=1")
 
     def stopping(self) -> None:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from queue import SimpleQueue
 
 import pytest
@@ -46,6 +47,18 @@ def test_each_word_to_systemd_is_one_datagram_of_its_protocol(manager):
     notifier.stopping()
     received = [listening.recv(4096) for _ in range(4)]
     assert received == [b"READY=1", b"STATUS=painting holiday/a.jpg, step 12 of 400", b"WATCHDOG=1", b"STOPPING=1"]
+
+
+def test_a_reload_is_told_with_the_time_at_which_it_began(manager):
+    """sd_notify(3): RELOADING=1 comes with MONOTONIC_USEC, and READY=1 ends it."""
+    listening, address = manager
+    before = time.monotonic_ns() // 1000
+    Notifier(address).reloading()
+    Notifier(address).ready()
+    word, _, at = listening.recv(4096).decode().partition("\nMONOTONIC_USEC=")
+    assert word == "RELOADING=1"
+    assert before <= int(at) <= time.monotonic_ns() // 1000
+    assert listening.recv(4096) == b"READY=1"
 
 
 def test_a_file_name_cannot_smuggle_a_second_message_into_the_status(manager):

@@ -1,17 +1,32 @@
-"""The unit files are ones that systemd itself accepts."""
+"""The unit files are ones that systemd itself accepts, and the folders that it makes are ones that people can use."""
 
 import configparser
+import hashlib
+import json
+import multiprocessing
 import os
 import shutil
 import subprocess
-from pathlib import Path
+import tempfile
+from pathlib import Path, PurePosixPath
 
 import pytest
+
+from monet_watch.aftercare import Aftercare
+from monet_watch.outbox.files import Outbox
 
 UNITS = Path(__file__).parent.parent / "systemd"
 SYSTEM_UNIT = UNITS / "monet-watch.service"
 USER_UNIT = UNITS / "user" / "monet-watch.service"
 LONGEST_STOP_SECONDS = 10  # what the daemon promises
+CARDS = {
+    "char-nvidia",  # what NVIDIA's drivers call their devices in /proc/devices, early and late
+    "char-nvidia-frontend",
+    "char-nvidia-uvm",
+    "char-nvidia-caps",
+    "char-drm",  # /dev/dri, and what AMD computes with
+    "char-kfd",
+}
 
 
 def systemd(tool, *arguments, **options):
@@ -69,6 +84,25 @@ def test_the_service_exposes_little_of_the_machine(with_stand_in):
     assert done.returncode == 0, done.stdout  # 15 of 100; the tool's own scale ends at 10.0
 
 
+def test_every_exception_from_what_systemd_advises_is_explained(with_stand_in):
+    done = systemd("systemd-analyze", "security", "--offline=true", "--json=short", with_stand_in(SYSTEM_UNIT))
+    advised = {each["name"] for each in json.loads(done.stdout) if each["set"] is False}
+    assert "MemoryDenyWriteExecute=" in advised
+    comments = [line for line in SYSTEM_UNIT.read_text().splitlines() if line.startswith("#")]
+    names = {name.partition("/")[0].partition("=")[0] for name in advised}
+    assert not {
+        name for name in names - {"DeviceAllow"} if not any(line.startswith(f"# - {name}=") for line in comments)
+    }
+
+
+def test_graphics_cards_of_every_make_can_be_used_and_no_other_devices():
+    lines = [line.partition("=") for line in SYSTEM_UNIT.read_text().splitlines() if line.startswith("DeviceAllow=")]
+    assert {value for _, _, value in lines} == {f"{card} rw" for card in CARDS}
+    service = section(SYSTEM_UNIT, "Service")
+    assert service["DevicePolicy"] == "closed"
+    assert "PrivateDevices" not in service
+
+
 @pytest.mark.parametrize("unit", [SYSTEM_UNIT, USER_UNIT])
 def test_the_units_wait_longer_than_the_daemon_takes_and_spare_it_when_a_worker_dies(unit):
     service = section(unit, "Service")
@@ -76,25 +110,119 @@ def test_the_units_wait_longer_than_the_daemon_takes_and_spare_it_when_a_worker_
     assert int(service["TimeoutStopSec"].removesuffix("s")) > LONGEST_STOP_SECONDS
     assert service["KillMode"] == "mixed"
     assert service["OOMPolicy"] == "continue"
-    assert service["Restart"] == "on-failure"
     assert "MemoryDenyWriteExecute" not in service
 
 
-def test_the_account_and_the_shared_folders_are_made(tmp_path):
-    (tmp_path / "etc").mkdir()
-    account = UNITS / "sysusers.d" / "monet-watch.conf"
-    made = systemd("systemd-sysusers", f"--root={tmp_path}", account)
-    assert made.returncode == 0, made.stderr
-    name, _, uid, gid, _, home, shell = (tmp_path / "etc/passwd").read_text().strip().split(":")
+@pytest.mark.parametrize("unit", [SYSTEM_UNIT, USER_UNIT])
+def test_the_units_start_the_daemon_again_for_ever_unless_its_settings_are_wrong(unit):
+    service = section(unit, "Service")
+    assert (service["Restart"], service["RestartPreventExitStatus"]) == ("on-failure", "2")
+    assert section(unit, "Unit")["StartLimitIntervalSec"] == "0"
+    assert int(service["RestartSec"].removesuffix("s")) >= 10
+
+
+@pytest.mark.parametrize("unit", [SYSTEM_UNIT, USER_UNIT])
+def test_the_units_reload_the_config_keep_no_cores_and_let_others_go_first(unit):
+    service = section(unit, "Service")
+    assert service["ExecReload"].split()[1:] == ["-HUP", "$MAINPID"]
+    assert service["LimitCORE"] == "0"
+    assert int(service["Nice"]) > 0
+    assert int(service["CPUWeight"]) < 100 > int(service["IOWeight"])
+
+
+@pytest.fixture
+def account(tmp_path):
+    """Make the account in a root folder of its own; return that folder, the account's number and its group's."""
+    with tempfile.TemporaryDirectory(dir=tempfile.gettempdir()) as root:  # pytest's own is closed to other accounts
+        Path(root).chmod(0o755)
+        Path(root, "etc").mkdir()
+        made = systemd("systemd-sysusers", f"--root={root}", UNITS / "sysusers.d" / "monet-watch.conf")
+        assert made.returncode == 0, made.stderr
+        _, _, uid, gid, *_ = (Path(root) / "etc/passwd").read_text().strip().split(":")
+        yield Path(root), int(uid), int(gid)
+
+
+def test_the_account_is_that_of_the_unit_and_nobody_can_log_in_with_it(account):
+    root, _, _ = account
+    name, _, _, _, _, home, shell = (root / "etc/passwd").read_text().strip().split(":")
     service = section(SYSTEM_UNIT, "Service")
     assert name == service["User"] == service["Group"]
     assert home == f"/var/lib/{service['StateDirectory']}"
     assert shell.endswith("nologin")
+
+
+@pytest.fixture
+def share(account):
+    """Make the shared folders of the account; return where they are, and both numbers."""
+    root, uid, gid = account
     if os.geteuid() != 0:
         pytest.skip("only root can give folders to another account")
-    folders = UNITS / "tmpfiles.d" / "monet-watch.conf"
-    made = systemd("systemd-tmpfiles", "--create", f"--root={tmp_path}", folders)
-    assert made.returncode == 0, made.stderr
-    for folder in ("", "inbox", "outbox", "archive"):
-        status = Path(f"{tmp_path}{service['ReadWritePaths']}", folder).stat()
-        assert (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (0o2775, int(uid), int(gid))
+    made = systemd("systemd-tmpfiles", "--create", f"--root={root}", UNITS / "tmpfiles.d" / "monet-watch.conf")
+    assert (made.returncode, made.stderr) == (0, "")
+    return Path(f"{root}{section(SYSTEM_UNIT, 'Service')['ReadWritePaths']}"), uid, gid
+
+
+def test_the_shared_folders_belong_to_the_account_and_its_group(share):
+    folder, uid, gid = share
+    for name in ("", "inbox", "outbox", "archive"):
+        status = (folder / name).stat()
+        assert (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (0o2775, uid, gid)
+
+
+def as_account(uid, gid, umask, work):
+    """Do ``work`` in a process of the account ``uid`` and the group ``gid``. Raises AssertionError where it fails."""
+
+    def become():
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+        os.umask(umask)
+        work()
+
+    process = multiprocessing.get_context("fork").Process(target=become)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+
+
+ANNA = 4242  # an account that is a member of the group
+
+
+def test_whoever_belongs_to_the_group_reads_paintings_and_deletes_them_and_the_originals(share):
+    """The daemon's umask is the unit's; that of the people is the usual 022, or a careful 077."""
+    folder, uid, gid = share
+    umask = int(section(SYSTEM_UNIT, "Service")["UMask"], 8)
+
+    def paint():
+        Outbox(folder / "outbox").write(PurePosixPath("trip/cat"), "cat.png", b"a painting")
+        (folder / "inbox" / "by-the-daemon.jpg").write_bytes(b"a photo")
+
+    def read_and_delete():
+        painting = folder / "outbox/trip/cat/cat.png"
+        assert painting.read_bytes() == b"a painting"
+        painting.unlink()
+        painting.parent.rmdir()
+        (folder / "inbox" / "by-the-daemon.jpg").unlink()
+
+    for careful in (0o022, 0o077):
+        as_account(uid, gid, umask, paint)
+        as_account(ANNA, gid, careful, read_and_delete)
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_the_daemon_moves_originals_out_of_the_folders_that_others_made(share, umask):
+    folder, uid, gid = share
+
+    def drop():
+        (folder / "inbox/anna/trip").mkdir(parents=True)
+        (folder / "inbox/anna/trip/cat.jpg").write_bytes(b"a photo")
+
+    def put_away():
+        photo = PurePosixPath("anna/trip/cat.jpg")
+        digest = hashlib.sha256(b"a photo").hexdigest()
+        assert Aftercare(folder / "inbox", "move", folder / "archive", 1000)(photo, digest)
+
+    as_account(ANNA, gid, umask, drop)
+    as_account(uid, gid, 0o002, put_away)
+    assert not (folder / "inbox/anna/trip/cat.jpg").exists()
+    assert (folder / "archive/anna/trip/cat.jpg").read_bytes() == b"a photo"
