@@ -245,7 +245,8 @@ class Dispatch:
             job,
             "WorkerError",
             f"Painting it ended the worker {job.attempts} times ({reason}).",
-            "Try a smaller image_size, or another file of the photo; touch or replace the photo to try again.",
+            "If memory ran out, set a lower memory_limit in the config, or a smaller image_size; else try another file "
+            "of the photo. Touch or replace the photo to try again.",
         )
 
     # Jobs to workers.
@@ -299,7 +300,8 @@ class Dispatch:
             return None
         identity = job.identity or ""
         resume = self._parts.checkpoints.load(identity)
-        return PaintJob(job.id, identity, picture, styles, plan.recipe, self._parts.limit_pixels, resume)
+        attempt = job.attempts + 1
+        return PaintJob(job.id, identity, picture, styles, plan.recipe, self._parts.limit_pixels, resume, attempt)
 
     def _placed(self, job: Job) -> Job:
         """The job with a folder in the outbox: the one that it was given before, whatever became of it since."""

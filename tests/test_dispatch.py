@@ -194,7 +194,10 @@ def test_a_photo_that_ends_its_worker_three_times_is_a_problem_and_the_next_is_p
         house.worker.ready()
         house.turn()
     assert house.states("bomb.jpg") == ["problem"]
-    assert "SIGSEGV" in (house.outbox / "bomb.jpg.problem.txt").read_text()
+    report = (house.outbox / "bomb.jpg.problem.txt").read_text()
+    assert "SIGSEGV" in report and "memory_limit" in report
+    attempts = [job.attempt for worker in house.workers for job in worker.jobs if job.photo.name == "bomb.jpg"]
+    assert attempts == [1, 2, 3]
     assert house.worker.job.photo.name == "good.jpg"
 
 

@@ -72,7 +72,8 @@ class Allowance:
 class PaintJob:
     """One painting to make. ``resume`` is the data of the last `JobCheckpoint`, if there was one.
 
-    Pictures of more than ``limit_pixels`` pixels are refused before they are decoded.
+    Pictures of more than ``limit_pixels`` pixels are refused before they are decoded. ``attempt`` counts from 1; each
+    one after a worker's death may use half the memory of the one before.
     """
 
     job_id: int
@@ -82,6 +83,7 @@ class PaintJob:
     recipe: Recipe
     limit_pixels: int
     resume: bytes | None = field(default=None, repr=False)
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -337,15 +337,19 @@ class _Server:
                     pass  # a Cancel that crossed the end of its job
 
     def _paint(self, job: PaintJob) -> None:
-        for event in _deferred_events(job, self.painter, self._asked_to_stop, self._memory_bytes()):
+        for event in _deferred_events(job, self.painter, self._asked_to_stop, self._memory_bytes(job.attempt)):
             self.sender.send(event)
         give_back_memory()
 
-    def _memory_bytes(self) -> int | None:
-        """What the next painting may use; on a card, no other worker takes a share of it."""
+    def _memory_bytes(self, attempt: int) -> int | None:
+        """What the next painting may use; on a card, no other worker takes a share of it.
+
+        A worker that the kernel ends for want of memory cannot say so: after any death the next attempt takes less.
+        """
         device = self.painter.network.device
         sharers = 1 if device.type == "cuda" else self.allowance.sharers
-        return memory_for_a_painting(_free_memory(device), self.allowance.memory_bytes, sharers)
+        allowed = memory_for_a_painting(_free_memory(device), self.allowance.memory_bytes, sharers)
+        return None if allowed is None else allowed >> (attempt - 1)
 
     def _asked_to_stop(self) -> bool:
         """Read what has arrived in the middle of a job. A pipe that has ended asks for an end as well."""

@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from monet_watch.engine.tiles import memory_bytes
 from monet_watch.errors import WorkerError
 from monet_watch.recipes import Recipe
 from monet_watch.workers.base import (
@@ -82,6 +84,28 @@ def test_a_process_killed_in_the_middle_of_a_job_is_told_with_its_signal(worker,
     worker.offer(make_job())
     worker.stop(timeout_seconds=1)
     assert mailbox.empty()
+
+
+def test_each_attempt_after_a_death_is_painted_with_half_the_memory(tiny_weights, mailbox, make_job, make_photo):
+    """What is painted in tiles says how much memory there was for it."""
+    height, width = 640, 768
+    given = 2 * memory_bytes(height, width)
+    worker = LocalWorker("cpu", tiny_weights, mailbox.put, threads=1, memory_bytes=given)
+    worker.start()
+    wait_for(mailbox, WorkerReady)
+    recipe = Recipe(image_size=height, steps=1)
+    job = replace(make_job(data=make_photo(height, width)), recipe=recipe, limit_pixels=height * width)
+    try:
+        remarks = []
+        for attempt in (1, 2, 3):
+            worker.offer(replace(job, attempt=attempt))
+            remarks.append(" ".join(wait_for(mailbox, JobFinished).remarks))
+    finally:
+        worker.stop(timeout_seconds=PATIENCE_SECONDS)
+
+    assert "tiles" not in remarks[0]
+    for share, remark in zip((2, 4), remarks[1:], strict=True):
+        assert "tiles" in remark and f"{given / share / 2**30:.1f} GiB of memory" in remark
 
 
 def test_a_failed_job_leaves_the_process_to_the_next_one(worker, mailbox, make_job):
