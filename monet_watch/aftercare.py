@@ -13,7 +13,7 @@ from typing import Literal
 
 from monet_watch.errors import OutboxError, PhotoError
 from monet_watch.inbox.survey import InboxGoneError, read_photo
-from monet_watch.outbox.files import sync_folder, write_whole
+from monet_watch.outbox.files import flush, make_folders, sync_folder, write_whole
 
 __all__ = ["Aftercare"]
 
@@ -60,16 +60,21 @@ class Aftercare:
             return None  # the next scan sees it again
 
     def _put_away(self, photo: PurePosixPath, data: bytes) -> Path:
-        """Write the photo into the archive beside what is there, with its time, and return where it lies."""
+        """Write the photo into the archive beside what is there, with its time, and return where it lies.
+
+        A file of the same bytes that is there already serves: an earlier run may have been stopped before it removed
+        the original. It may not have come to flush it either.
+        """
         assert self.archive is not None
         for target in self._targets(photo, data):
+            make_folders(target.parent, self.archive)
             if not os.path.lexists(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(target, data)
-                self._keep_time(photo, target)
-                return target
-            if target.is_file() and target.read_bytes() == data:
-                return target  # put away before, and stopped before the original was removed
+            elif not target.is_file() or target.read_bytes() != data:
+                continue
+            self._keep_time(photo, target)
+            flush(target)
+            return target
         raise OutboxError(f"There is no free name for {photo} in {self.archive}.")
 
     def _targets(self, photo: PurePosixPath, data: bytes) -> Iterator[Path]:

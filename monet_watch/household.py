@@ -26,7 +26,7 @@ from monet_watch.inbox.survey import Surveyor
 from monet_watch.inbox.watch import Mode, WatchdogWatch
 from monet_watch.ledger import LEDGER_NAME, Job, Ledger
 from monet_watch.notices import Level, Listener, Notice
-from monet_watch.outbox.files import Outbox, remove_temporaries
+from monet_watch.outbox.files import Outbox, make_folders, remove_temporaries
 from monet_watch.outbox.record import PaintingRecord
 from monet_watch.plan import Plan, PlannedStyle, Planner
 from monet_watch.service import Notifier, single_instance, stop_signals
@@ -96,7 +96,7 @@ def run_daemon(house: House) -> Outcome:
 
 def _make_folder(folder: Path, key: str) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder, folder)
     except OSError as error:
         fault = f"{key}: the folder {folder} cannot be made: {error.strerror or error}; make it, or name another one"
         raise SettingsError(fault, faults=(fault,)) from error
@@ -105,7 +105,9 @@ def _make_folder(folder: Path, key: str) -> None:
 def _tidy(rooms: "_Rooms") -> None:
     """Put in order what the last run left, however it ended."""
     ledger = rooms.ledger
-    remove_temporaries(rooms.outbox.root)
+    for root in (rooms.outbox.root, rooms.config.archive):
+        if root is not None:
+            remove_temporaries(root)
     ledger.recover()
     if ledger.is_empty():
         _read_back(rooms)

@@ -76,6 +76,7 @@ def test_a_move_that_was_interrupted_is_finished_without_a_second_copy(tmp_path,
     aftercare(tmp_path, "move")(PHOTO, SHA256)
     assert not original.exists()
     assert [path.name for path in archived.parent.iterdir()] == ["a.jpg"]
+    assert archived.stat().st_mtime_ns == 1_500_000_000_000_000_000
 
 
 def test_an_archive_that_cannot_be_written_leaves_the_original_where_it_is(tmp_path, original):

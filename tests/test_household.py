@@ -125,11 +125,15 @@ def damaged(record: Path, changes: dict[str, object]) -> bytes:
 
 
 def test_what_a_killed_run_left_behind_is_tidied_up(home, stream):
-    left = [home.folder / "outbox" / "a" / ".monet-watch-1.tmp", home.folder / "state" / "checkpoints" / "x.checkpoint"]
+    left = [
+        home.folder / "outbox" / "a" / ".monet-watch-1.tmp",
+        home.folder / "archive" / "a" / ".monet-watch-1.tmp",
+        home.folder / "state" / "checkpoints" / "x.checkpoint",
+    ]
     for path in left:
         path.parent.mkdir(parents=True)
         path.write_bytes(b"half")
-    home.run(stream)
+    home.run(stream, archive=home.folder / "archive")
     assert not any(path.exists() for path in left)
 
 

@@ -4,6 +4,7 @@ Nothing here overwrites what it did not write: a painting gets a folder of its o
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -18,6 +19,8 @@ __all__ = [
     "LONGEST_NAME_BYTES",
     "RECORD_NAME",
     "Outbox",
+    "flush",
+    "make_folders",
     "painting_name",
     "progress_name",
     "remove_temporaries",
@@ -39,6 +42,7 @@ _PROBLEM_SUFFIX = ".problem.txt"
 _RESERVED_FOLDERS = re.compile(r".*\.(html|json|png|txt)", re.IGNORECASE | re.DOTALL)
 _RESERVED_STEMS = re.compile(r"loss|progress_\d+", re.IGNORECASE)
 _STAGE = re.compile(r"progress_\d+\.png")
+_NOTHING_TO_FLUSH = (errno.EINVAL, errno.ENOTSUP)  # what file systems say that keep no entries back
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -65,14 +69,37 @@ def _write_durably(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the folder's entries to disk, where the system knows such a thing."""
+    """Flush the folder's entries to disk, where the system and the file system know such a thing."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOTHING_TO_FLUSH:
+            raise
     finally:
         os.close(descriptor)
+
+
+def flush(path: Path) -> None:
+    """Flush a file that is there already, and its folder, to disk: whoever wrote it may not have come to that."""
+    with path.open("rb" if os.name == "posix" else "rb+") as file:
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
+
+
+def make_folders(path: Path, root: Path) -> None:
+    """Make the folder ``path`` and what is missing above it; on return its whole way from ``root`` is on disk.
+
+    The folders that were there are flushed as well: whoever made them may have been stopped before that. Raises
+    OSError.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    below_root = {folder for folder in path.parents if folder.is_relative_to(root)}
+    for folder in sorted({made.parent for made in missing} | below_root):
+        sync_folder(folder)
 
 
 def _remedy(error: OSError) -> str:
@@ -150,7 +177,8 @@ class Outbox:
     def _made(self, path: Path) -> bool:
         """Make the folder ``path``; False if somebody else has made something of that name."""
         try:
-            path.mkdir(parents=True)
+            make_folders(path.parent, self.root)
+            path.mkdir()
             sync_folder(path.parent)
         except OSError as error:
             if isinstance(error, FileExistsError) and os.path.lexists(path):
@@ -172,8 +200,7 @@ class Outbox:
         """Make ``folder`` if it is not there and return where it lies. Raises OutboxError."""
         path = self.root / folder
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            sync_folder(path.parent)
+            make_folders(path, self.root)
         except OSError as error:
             raise OutboxError(f"{path} cannot be made: {error.strerror or error}.", _remedy(error)) from error
         return path
@@ -209,6 +236,18 @@ class Outbox:
         """Whether there is a whole painting in ``folder``."""
         return (self.root / folder / RECORD_NAME).is_file()
 
+    def flush(self, folder: PurePosixPath) -> None:
+        """Flush the painting in ``folder`` to disk, as far as whoever wrote it may not have done. Raises OutboxError.
+
+        After that it is as safe as one that `write` wrote.
+        """
+        path = self.make_folder(folder)
+        try:
+            for file in filter(Path.is_file, path.iterdir()):
+                flush(file)
+        except OSError as error:
+            raise OutboxError(f"{path} cannot be flushed: {error.strerror or error}.", _remedy(error)) from error
+
     def remove_stages(self, folder: PurePosixPath, after: int) -> None:
         """Remove the progress pictures of the steps after step ``after``. Raises OutboxError."""
         for name in self.stages(folder):
@@ -231,6 +270,10 @@ class Outbox:
         target = self._problem(path)
         self.make_folder(_in_utf8(path).parent)
         write_whole(target, text.encode("utf-8", "backslashreplace"))
+
+    def tells_problem(self, path: PurePosixPath) -> bool:
+        """Whether what `tell_problem` wrote of ``path`` is there."""
+        return os.path.lexists(self._problem(path))
 
     def clear_problem(self, path: PurePosixPath) -> None:
         """Remove what `tell_problem` wrote, if it is there. Raises OutboxError."""

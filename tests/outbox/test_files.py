@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monet_watch.errors import OutboxError
-from monet_watch.outbox.files import Outbox, painting_name, progress_name, remove_temporaries, write_whole
+from monet_watch.outbox.files import (
+    Outbox,
+    make_folders,
+    painting_name,
+    progress_name,
+    remove_temporaries,
+    sync_folder,
+    write_whole,
+)
 
 IDENTITY = "0123456789abcdef" * 4
 
@@ -45,6 +53,51 @@ def test_a_file_that_cannot_be_written_leaves_the_one_before_and_says_why(tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
     with pytest.raises(OutboxError, match="No such file"):
         write_whole(tmp_path / "missing" / "a.png", b"data")
+
+
+@pytest.fixture
+def flushed(monkeypatch) -> list[Path]:
+    """What is flushed to disk, in order."""
+    paths = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        paths.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", note)
+    return paths
+
+
+on_linux = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads Linux's /proc")
+
+
+@on_linux
+def test_every_folder_that_is_made_is_on_disk_with_its_whole_way(tmp_path, flushed):
+    make_folders(tmp_path / "new" / "a" / "b" / "c", tmp_path / "new" / "a")
+    assert set(flushed) == {tmp_path, tmp_path / "new", tmp_path / "new" / "a", tmp_path / "new" / "a" / "b"}
+
+
+@on_linux
+def test_folders_that_were_there_are_flushed_up_to_the_root_since_nobody_may_have_come_to_that(tmp_path, flushed):
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    make_folders(tmp_path / "a" / "b" / "c", tmp_path / "a")
+    assert set(flushed) == {tmp_path / "a", tmp_path / "a" / "b"}
+
+
+@on_linux
+def test_a_painting_that_somebody_else_wrote_is_flushed_file_by_file_and_folder_by_folder(outbox, tmp_path, flushed):
+    (tmp_path / "trip" / "a" / "below").mkdir(parents=True)
+    (tmp_path / "trip" / "a" / "a.png").write_bytes(b"painting")
+    (tmp_path / "trip" / "a" / "painting.json").write_bytes(b"record")
+    outbox.flush(PurePosixPath("trip/a"))
+    folder = tmp_path / "trip" / "a"
+    assert set(flushed) == {tmp_path, tmp_path / "trip", folder, folder / "a.png", folder / "painting.json"}
+
+
+@on_linux
+def test_a_file_system_that_keeps_no_entries_back_has_nothing_to_flush():
+    sync_folder(Path("/proc"))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
