@@ -129,8 +129,9 @@ class Arrivals:
             return
         self._parts.settling.gone(path)
         self._held.pop(path, None)
-        if self._parts.ledger.forget(path):
+        if any(job.state in _UNFINISHED for job in self._parts.ledger.known(path)):
             self._clear_problem(path)  # a photo that waits may have one of the file that it replaced
+            self._parts.ledger.forget(path)
             self._tell("removed", "It was removed from the inbox before it was painted.", path)
 
     def truncated(self, job: Job) -> bool:
@@ -166,6 +167,14 @@ class Arrivals:
     def report(self, path: PurePosixPath, reason: str, remedy: str) -> None:
         """Say in the outbox, and to whoever listens, why ``path`` cannot be painted and what to do about it."""
         self._tell("problem", f"{reason} {remedy}".strip(), path, Level.ERROR)
+        self._write_report(path, reason, remedy)
+
+    def solved(self, job: Job) -> None:
+        """``job`` is about to be done: no report of what was wrong with its photo stays, unless of a later one."""
+        if self._parts.ledger.known(job.path)[0].id == job.id:
+            self._clear_problem(job.path)
+
+    def _write_report(self, path: PurePosixPath, reason: str, remedy: str) -> None:
         try:
             self._parts.outbox.tell_problem(path, "This photo could not be painted.", reason, remedy)
         except OutboxError as trouble:
@@ -184,6 +193,8 @@ class Arrivals:
         elif known is not None and self._unchanged(path, facts, known):
             if known.state is JobState.DONE:
                 self._admit(self._parts.ledger.known(path)[0])
+            elif known.state is JobState.PROBLEM and not self._parts.outbox.tells_problem(path):
+                self._report_again(self._parts.ledger.known(path)[0])
         else:
             self._settle(path, facts, closed)
 
@@ -207,6 +218,10 @@ class Arrivals:
         if known.state in (JobState.DONE, JobState.RUNNING) and known.settings_key in plan.former_keys:
             return self._in_force(path, plan, known.photo_sha256).settings_key == known.settings_key
         return known.state is not JobState.WAITING and known.settings_key == plan.settings_key
+
+    def _report_again(self, job: Job) -> None:
+        """The report is missing: its disk was full, or the daemon was stopped before it was written."""
+        self._write_report(job.path, job.reason, job.remedy)
 
     def _newest(self, path: PurePosixPath) -> Known | None:
         for job in self._parts.ledger.known(path)[:1]:
@@ -253,6 +268,7 @@ class Arrivals:
             return
         self._held.pop(hashed.path, None)
         plan = self._in_force(hashed.path, plan, hashed.sha256)
+        self._clear_problem(hashed.path)
         job = self._parts.ledger.queue(
             hashed.path,
             size=hashed.facts.size,
@@ -263,7 +279,6 @@ class Arrivals:
             settings=plan.to_json(),
             steps=plan.recipe.steps,
         )
-        self._clear_problem(hashed.path)
         if job.state is JobState.QUEUED:
             self._tell("queued", "It is whole and waits for its turn.", hashed.path)
         self._admit(job)

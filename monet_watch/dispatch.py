@@ -12,13 +12,13 @@ from pathlib import Path, PurePosixPath
 from monet_watch.aftercare import Aftercare
 from monet_watch.arrivals import Arrivals
 from monet_watch.checkpoints import Checkpoints
-from monet_watch.delivery import Commission, copy_painting, deliver, deliver_stage
+from monet_watch.delivery import Commission, copy_painting, deliver, deliver_stage, read_record
 from monet_watch.errors import OutboxError, PhotoError, SettingsError, WorkerError
 from monet_watch.inbox.survey import InboxGoneError, UnreadablePhotoError, read_photo
 from monet_watch.ledger import Job, JobState, Ledger
 from monet_watch.notices import Level, Listener, tell
 from monet_watch.outbox.files import Outbox
-from monet_watch.outbox.record import PhotoFacts
+from monet_watch.outbox.record import PaintingRecord, PhotoFacts
 from monet_watch.plan import Plan
 from monet_watch.workers.base import (
     JobCheckpoint,
@@ -273,7 +273,7 @@ class Dispatch:
 
     def _start_or_look_again(self, place: _Place, job: Job) -> None:
         try:
-            if not self._copy_if_painted(job):
+            if not self._finish_if_delivered(job) and not self._copy_if_painted(job):
                 self._start(place, job)
         except (UnreadablePhotoError, SettingsError):
             self._parts.arrivals.again(job.path)
@@ -313,6 +313,41 @@ class Dispatch:
 
         return self._parts.outbox.choose_folder(job.path, job.identity or "", is_taken)
 
+    def _finish_if_delivered(self, job: Job) -> bool:
+        """Whoever delivered the painting may have been stopped before the ledger knew. True if ``job`` is done so."""
+        record = self._delivered(job)
+        if record is None:
+            return False
+        self._parts.outbox.flush(_folder(job))
+        done = self._adopt(job, record)
+        self._tell("done", f"It was painted before the last stop: {_folder(job)}.", job.path)
+        self._look_after(done)
+        return True
+
+    def _delivered(self, job: Job) -> PaintingRecord | None:
+        """The record in the job's own folder, if it is the job's."""
+        if job.folder is None or not self._parts.outbox.holds(job.folder):
+            return None
+        try:
+            record = read_record(self._parts.outbox, job.folder)
+        except OutboxError:
+            return None
+        is_its_own = (record.identity, record.photo.real_path()) == (job.identity, job.path)
+        return record if is_its_own else None
+
+    def _adopt(self, job: Job, record: PaintingRecord) -> Job:
+        """``record`` and its files lie in the job's folder: it is done."""
+        self._parts.arrivals.solved(job)
+        self._parts.checkpoints.discard(record.identity)
+        return self._parts.ledger.adopt(
+            job.id,
+            _folder(job),
+            step=len(record.curve.total),
+            loss=record.delivered.total,
+            width=record.width,
+            height=record.height,
+        )
+
     def _copy_if_painted(self, job: Job) -> bool:
         """Give a copy of a photo that is painted already its own files. True if ``job`` is done by that."""
         for twin in self._parts.ledger.finished(job.identity or ""):
@@ -323,14 +358,7 @@ class Dispatch:
                 record = copy_painting(self._parts.outbox, twin.folder, folder, _photo_facts(job))
             except OutboxError:
                 continue  # its files are gone or cannot be read; another twin, or a worker, has to serve
-            job = self._parts.ledger.adopt(
-                job.id,
-                folder,
-                step=len(record.curve.total),
-                loss=record.delivered.total,
-                width=record.width,
-                height=record.height,
-            )
+            job = self._adopt(job, record)
             self._tell("copied", f"The same photo is painted already; its files were copied to {folder}.", job.path)
             self._look_after(job)
             return True
@@ -406,6 +434,7 @@ class Dispatch:
             self._set_job_aside(job, error)
             return
         self._set_aside.pop(job.id, None)
+        self._parts.arrivals.solved(job)
         done = self._parts.ledger.finish(job.id, loss=event.delivered.total)
         self._parts.checkpoints.discard(job.identity or "")
         steps = f"{len(event.curve)} step" + "s" * (len(event.curve) != 1)

@@ -540,6 +540,70 @@ def test_what_was_running_when_the_daemon_was_killed_goes_on_from_its_checkpoint
         assert outcomes(later, "a.jpg") == ["interrupted", "done"]
 
 
+def killed_before(call: str, folder, monkeypatch, **drops: bytes) -> None:
+    """Paint what is dropped until ``call`` (a method of the ledger) is reached, and be killed there."""
+
+    class Killed(BaseException):
+        """Nobody catches it."""
+
+    def die(*args: object, **kwargs: object) -> None:
+        raise Killed
+
+    with pytest.raises(Killed), monkeypatch.context() as patch, Rehearsal(folder) as house:
+        house.rest()
+        patch.setattr(f"monet_watch.ledger.Ledger.{call}", die)
+        for name, data in drops.items():
+            house.drop(f"{name}.jpg", data)
+        house.rest()
+
+
+def test_a_painting_whose_record_is_written_is_not_painted_again_though_the_ledger_never_knew(tmp_path, monkeypatch):
+    killed_before("finish", tmp_path, monkeypatch, a=b"a photo")
+    with Rehearsal(tmp_path, after="delete") as house:
+        before = dict(house.files())
+        house.rest()
+        assert house.worker.jobs == []
+        assert dict(house.files()) == before
+        assert house.states("a.jpg") == ["done"]
+        assert house.told("done", "a.jpg") == ["It was painted before the last stop: a."]
+        assert not list((tmp_path / "checkpoints").iterdir())
+        assert not (house.inbox / "a.jpg").exists()
+
+
+def test_a_folder_with_another_painting_or_a_damaged_record_is_not_taken_for_the_job_s_own(tmp_path, monkeypatch):
+    killed_before("finish", tmp_path, monkeypatch, a=b"a photo")
+    record = tmp_path / "outbox" / "a" / "painting.json"
+    record.write_bytes(record.read_bytes()[:-10])
+    with Rehearsal(tmp_path) as house:
+        house.rest()
+        assert len(house.worker.jobs) == 1
+        assert house.record("a").photo.path == "a.jpg"
+
+
+def test_a_report_that_was_not_written_before_a_kill_is_written_by_the_next_scan(house, monkeypatch):
+    house.drop("a.jpg")
+    house.rest()
+    with monkeypatch.context() as patch:
+        patch.setattr("monet_watch.outbox.files.Outbox.tell_problem", lambda *args: None)
+        house.worker.fail("NotAPhotoError", "It is no picture.", "Export it again.")
+        house.turn()
+    assert house.problems() == []
+    house.advance(300)
+    house.rest()
+    assert house.problems() == ["a.jpg.problem.txt"]
+    assert "It is no picture." in (house.outbox / "a.jpg.problem.txt").read_text()
+    assert len(house.told("problem", "a.jpg")) == 1
+
+
+def test_a_report_that_was_not_removed_before_a_kill_goes_when_the_photo_is_painted(house):
+    house.drop("a.jpg")
+    house.rest()
+    Outbox(house.outbox).tell_problem(house.jobs("a.jpg")[0].path, "It was damaged.", "why", "what to do")
+    paint(house)
+    assert house.states("a.jpg") == ["done"]
+    assert house.problems() == []
+
+
 def test_kills_are_not_held_against_a_photo(tmp_path):
     for _ in range(4):
         with Rehearsal(tmp_path, automatic=False) as house:
