@@ -52,6 +52,10 @@ _ENDED_EARLY = re.compile(r"truncated|end of file|reached eof|not enough image d
 
 _LARGEST_PIXELS = 2**30  # a picture enlarged beyond this has proportions that no painting has
 
+_BAND_PIXELS = 2**20  # converted at a time
+
+_LONGEST_REASON = 160  # characters of what a codec says
+
 _SHORTEST = 16  # bytes: of less than this nothing can be said
 
 _pillow = threading.RLock()
@@ -86,7 +90,7 @@ def decode(data: bytes, limit_pixels: int) -> Photo:
             exif = _exif(opened)
             colour, alpha = _split(opened)
             profile = opened.info.get("icc_profile")
-        _check_whole(data)
+        _check_whole(data, is_bare=opened.info.get("compression") == "raw")
         return _photo(_to_srgb(colour, profile), alpha, exif)
 
 
@@ -137,13 +141,18 @@ def _unreadable(data: bytes, error: Exception) -> PhotoError:
     kind = kind_of(data)
     if kind.is_something_else and len(data) > _SHORTEST:
         return _no_picture(kind)
-    reason = str(error) if not isinstance(error, UnidentifiedImageError) else ""
+    reason = _shown(error) if not isinstance(error, UnidentifiedImageError) else ""
     if ends_early(data) or has_empty_tail(data) or _ENDED_EARLY.search(reason):
         return _ended_early(kind.name if kind.is_picture else "the file")
     if kind.is_picture:
         detail = f" ({reason})" if reason else ""
         return NotAPhotoError(f"It looks like {kind.name}, but it is damaged{detail}.", kind.remedy)
     return _no_picture(kind)
+
+
+def _shown(error: Exception) -> str:
+    """A codec's words, which may be several lines and hold pieces of the file: one line, and escaped."""
+    return ascii(" ".join(str(error).split())[:_LONGEST_REASON])[1:-1]
 
 
 def _no_picture(kind: Kind) -> NotAPhotoError:
@@ -177,9 +186,12 @@ def _check_developed(opened: Image.Image) -> None:
         raise _no_picture(RAW)
 
 
-def _check_whole(data: bytes) -> None:
-    """Refuse what decoders draw in grey without a word: a PNG that never ends, and data that runs into zeros."""
-    if (data.startswith(b"\x89PNG") or has_empty_tail(data)) and ends_early(data.rstrip(b"\0")):
+def _check_whole(data: bytes, is_bare: bool) -> None:
+    """Refuse what decoders draw in grey without a word: a PNG that never ends, and data that runs into zeros.
+
+    Where the samples are bare, zeros are black.
+    """
+    if (data.startswith(b"\x89PNG") or (has_empty_tail(data) and not is_bare)) and ends_early(data.rstrip(b"\0")):
         raise _ended_early(kind_of(data).name)
 
 
@@ -235,11 +247,10 @@ def _grey_of_samples(opened: Image.Image) -> tuple[Image.Image, Image.Image | No
     """Scale 16-bit, 32-bit or float samples to 8 bits, without clipping the bright ones."""
     samples = _samples(opened)
     clear = opened.info.get("transparency")
-    alpha = np.where(samples == clear, 0, 255).astype(np.uint8) if isinstance(clear, int) else None
-    shares = _shares_of_white(samples.astype(np.float64), opened.mode)
+    alpha = np.where(samples == clear, np.uint8(0), np.uint8(255)) if isinstance(clear, int) else None
+    grey = _scaled(samples, opened.mode)
     if getattr(opened, "tag_v2", {}).get(262) == 0:  # PhotometricInterpretation is WhiteIsZero
-        shares = 1 - shares
-    grey = np.rint(shares * 255).astype(np.uint8)
+        np.subtract(255, grey, out=grey)
     return Image.fromarray(grey), Image.fromarray(alpha) if alpha is not None else None
 
 
@@ -250,13 +261,32 @@ def _samples(opened: Image.Image) -> NDArray[np.generic]:
     return samples.view(np.uint32) if unsigned and opened.mode == "I" else samples
 
 
-def _shares_of_white(values: NDArray[np.float64], mode: str) -> NDArray[np.float64]:
-    """Scale to [0, 1]. White is where the samples' scale ends, or the brightest value if that lies beyond."""
-    finite = values[np.isfinite(values)]
-    darkest, brightest = float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
+def _scaled(samples: NDArray[np.generic], mode: str) -> NDArray[np.uint8]:
+    """Scale to 0..255. White is where the samples' scale ends, or the brightest value if that lies beyond.
+
+    A few rows at a time: as float64, the samples of a large picture would take gigabytes.
+    """
+    bounds = [_finite_bounds(samples[rows]) for rows in _bands(samples)]
+    darkest, brightest = min(low for low, _ in bounds), max(high for _, high in bounds)
     end = 1.0 if mode == "F" else 65535.0 if darkest >= 0 else 32767.0
     white = max(end, brightest)
-    return (np.nan_to_num(values, nan=darkest, posinf=white, neginf=darkest) - darkest) / (white - darkest)
+    grey = np.empty(samples.shape, np.uint8)
+    for rows in _bands(samples):
+        values = np.nan_to_num(samples[rows].astype(np.float64), nan=darkest, posinf=white, neginf=darkest)
+        grey[rows] = np.rint((values - darkest) / (white - darkest) * 255)
+    return grey
+
+
+def _bands(samples: NDArray[np.generic]) -> Iterator[slice]:
+    height = max(1, _BAND_PIXELS // samples.shape[1])
+    return (slice(top, top + height) for top in range(0, samples.shape[0], height))
+
+
+def _finite_bounds(samples: NDArray[np.generic]) -> tuple[float, float]:
+    """The least and the largest of the values that are finite, and of 0."""
+    values = samples.astype(np.float64)
+    finite = values[np.isfinite(values)]
+    return float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
 
 
 # --- Colours

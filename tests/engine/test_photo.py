@@ -545,6 +545,11 @@ def test_a_picture_whose_end_is_only_reserved_ends_too_early(name):
         decode(file[:-6000] + bytes(6000), LIMIT)
 
 
+def test_black_rows_at_the_end_of_bare_samples_are_black_rows():
+    picture = np.concatenate([scene(), np.zeros((100, 80, 3), np.uint8)])
+    np.testing.assert_array_equal(decode(encoded(picture, "tiff"), LIMIT).image, picture)
+
+
 def test_a_file_of_zeros_only_ends_too_early():
     with pytest.raises(TruncatedPhotoError):
         decode(bytes(100_000), LIMIT)
