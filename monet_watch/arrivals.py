@@ -67,6 +67,11 @@ class Arrivals:
         self._cleared: set[PurePosixPath] = set()
 
     @property
+    def attended(self) -> bool:
+        """Whether somebody looks through the inbox when that is asked for."""
+        return self._parts.surveyor.alive()
+
+    @property
     def busy(self) -> bool:
         """Whether anything is on its way to the queue; empty files, which may stay so for ever, do not count."""
         return self._scans > 0 or bool(self._hashing) or self._parts.settling.changing

@@ -32,6 +32,7 @@ _DRAIN_SECONDS = 7.0  # for a checkpoint after a stop was asked for; the whole m
 _LONGEST_NAP_SECONDS = 1.0
 _VIEW_SECONDS = 0.25
 _RETRY_WATCH_SECONDS = 15.0
+_WATCH_PATIENCE_SECONDS = 600.0  # in which an inbox that is there must be watched, if it is ever to be
 
 Message = WatchMessage | SurveyMessage | FromWorker | StopAsked
 """All that can arrive in the mailbox."""
@@ -97,6 +98,8 @@ class Daemon:
         self._watch: Watch | None = None
         self._watch_stack = ExitStack()
         self._watched_before = False
+        self._watched_at = parts.clock()
+        self._missing = ""
         self._inbox_away = False
         self._started = False
         self._stop_at: float | None = None
@@ -273,9 +276,31 @@ class Daemon:
     def _keep_alive(self) -> None:
         interval = self._parts.notifier.watchdog_interval_seconds or HEARTBEAT_SECONDS
         if self._is_due("watchdog", interval):
-            self._parts.notifier.watchdog()
+            self._say_that_it_lives()
         if self._is_due("heartbeat", HEARTBEAT_SECONDS):
             self._parts.ledger.note(HEARTBEAT_KEY, str(self._parts.now()))
+
+    def _say_that_it_lives(self) -> None:
+        """Keep systemd's watchdog quiet, unless a part has ended that nobody here replaces: a restart helps then."""
+        missing = self._who_is_missing()
+        if not missing:
+            self._parts.notifier.watchdog()
+        elif missing != self._missing:
+            text = f"{missing} has ended and cannot be started again. Where systemd watches, it restarts the daemon."
+            self._tell("problem", text, level=Level.ERROR)
+        self._missing = missing
+
+    def _who_is_missing(self) -> str:
+        clock = self._parts.clock()
+        if self._inbox_away or (self._watch is not None and self._watch.alive()):
+            self._watched_at = clock
+        if not self._parts.arrivals.attended:
+            return "The thread that looks through the inbox"
+        if not self._parts.dispatch.staffed:
+            return "The thread that listens to a worker"
+        if self._stop_at is None and clock - self._watched_at > _WATCH_PATIENCE_SECONDS:
+            return "The watch on the inbox"
+        return ""
 
     def _show(self) -> None:
         if self._changed and self._parts.clock() >= self._view_at:

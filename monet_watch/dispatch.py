@@ -99,6 +99,10 @@ class _Place:
     def idle(self) -> bool:
         return self.worker is not None and self.ready is not None and self.job is None
 
+    @property
+    def staffed(self) -> bool:
+        return self.restart_at is not None or (self.worker is not None and self.worker.alive())
+
 
 @dataclass(frozen=True, slots=True)
 class _SetAside:
@@ -130,6 +134,11 @@ class Dispatch:
     def busy(self) -> bool:
         """Whether a worker holds a job."""
         return any(place.job is not None for place in self._places)
+
+    @property
+    def staffed(self) -> bool:
+        """Whether each device has a worker that lives, or gets one at a time that is known. At the end none has to."""
+        return self._draining or all(place.staffed for place in self._places)
 
     @property
     def paused(self) -> bool:

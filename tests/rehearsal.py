@@ -19,7 +19,7 @@ from monet_watch.dispatch import Dispatch, DispatchParts
 from monet_watch.inbox.ignore import IgnoreList, Sieve
 from monet_watch.inbox.settle import Settling
 from monet_watch.inbox.survey import SurveyMessage, Surveyor
-from monet_watch.inbox.watch import FileGone, FileTouched, ScriptedWatch
+from monet_watch.inbox.watch import FileGone, FileTouched, ScriptedWatch, WatchRefusedError
 from monet_watch.ledger import Job, Ledger, Overview
 from monet_watch.notices import Notice
 from monet_watch.outbox.files import Outbox
@@ -75,6 +75,17 @@ class CountingSurveyor(Surveyor):
         super().hash(path)
 
 
+class Manager(Notifier):
+    """Remembers what the service manager was told."""
+
+    def __init__(self) -> None:
+        super().__init__(None, watchdog_interval_seconds=30.0)
+        self.words: list[str] = []
+
+    def _send(self, message: str) -> None:
+        self.words.append(message)
+
+
 class View:
     """Remembers the last overview that it was to show."""
 
@@ -113,6 +124,8 @@ class Rehearsal:
         self.workers: list[MemoryWorker] = []
         self.watches: list[ScriptedWatch] = []
         self.view = View()
+        self.manager = Manager()
+        self.blind = False  # whether no watch can be started
         self.mailbox = CountingMailbox()
         self._automatic, self._once, self._devices, self._after = automatic, once, devices, after
         self._settings = StyleSettings(steps=steps, save_every=2)
@@ -174,7 +187,7 @@ class Rehearsal:
                 arrivals=self.arrivals,
                 dispatch=self.dispatch,
                 make_watch=self._make_watch,
-                notifier=Notifier(None),
+                notifier=self.manager,
                 view=self.view,
                 tell=self.notices.append,
                 clock=self.clock,
@@ -190,6 +203,8 @@ class Rehearsal:
         return self.workers[-1]
 
     def _make_watch(self) -> ScriptedWatch:
+        if self.blind:
+            raise WatchRefusedError("The inbox cannot be watched.")
         self.watches.append(ScriptedWatch(self.mailbox.post))
         return self.watches[-1]
 
@@ -199,6 +214,10 @@ class Rehearsal:
 
     def time_of_day(self) -> float:
         return EPOCH + self.clock()
+
+    def close_surveyor(self) -> None:
+        """End the thread that looks through the inbox."""
+        self._surveyor.close()
 
     @property
     def worker(self) -> MemoryWorker:

@@ -194,3 +194,87 @@ def test_once_ends_with_a_problem_when_no_painting_can_be_written(tmp_path):
         assert house.daemon.finished()
         assert house.states("a.jpg") == ["queued"]
         assert house.daemon._outcome() is Outcome.PROBLEMS
+
+
+# ---- what the service manager is told
+
+
+def pings(house, seconds):
+    """How often the manager is told, in the next ``seconds``, that all is well."""
+    before = house.manager.words.count("WATCHDOG=1")
+    for _ in range(seconds):
+        house.clock.now += 1
+        house.daemon.turn()
+    return house.manager.words.count("WATCHDOG=1") - before
+
+
+def test_it_is_ready_once_the_first_scan_has_begun(house, monkeypatch):
+    asked = []
+    monkeypatch.setattr(house.arrivals, "scan", lambda folder=None: asked.append(list(house.manager.words)))
+    house.manager.words.clear()
+    house.daemon.start()
+    assert "READY=1" not in asked[-1]
+    assert house.manager.words == ["READY=1"]
+
+
+def test_the_status_tells_of_the_queue(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        for name in ("a.jpg", "b.jpg", "c.jpg"):
+            house.drop(name, name.encode())
+        house.rest()
+        house.worker.ready()
+        house.advance(1)
+        status = [word for word in house.manager.words if word.startswith("STATUS=")][-1]
+        assert "painting a.jpg (step 0 of at most 4)" in status
+        assert "2 queued, 0 waiting, 0 done, 0 with a problem" in status
+
+
+def test_while_all_live_the_watchdog_is_fed_as_often_as_it_asks(house):
+    house.rest()
+    assert pings(house, 300) == 10
+
+
+def test_the_watchdog_goes_hungry_when_nobody_looks_through_the_inbox_any_more(house):
+    house.rest()
+    house.close_surveyor()
+    assert pings(house, 300) == 0
+    assert len(house.told("problem")) == 1
+
+
+def test_the_watchdog_goes_hungry_when_nobody_hears_of_a_worker_any_more(house):
+    house.rest()
+    house.worker.vanish()
+    assert pings(house, 300) == 0
+    assert len(house.told("problem")) == 1
+
+
+def test_a_worker_that_died_and_is_replaced_does_not_starve_the_watchdog(house):
+    house.rest()
+    house.worker.die()
+    assert pings(house, 300) == 10
+    assert len(house.workers) == 2
+
+
+def test_the_watchdog_goes_hungry_when_an_inbox_that_is_there_cannot_be_watched_for_long(house):
+    house.rest()
+    house.blind = True
+    house.watches[-1].die()
+    assert pings(house, 590) > 18
+    assert pings(house, 300) <= 1
+
+
+def test_an_inbox_that_is_away_does_not_starve_the_watchdog(house):
+    """A restart would not bring the share back."""
+    house.rest()
+    house.blind = True
+    house.watches[-1].die()
+    house.inbox.rename(house.folder / "elsewhere")
+    house.mailbox.post(InboxGone("The inbox is away.", ""))
+    assert pings(house, 1200) == 40
+
+
+def test_a_watch_that_dies_again_and_again_but_is_replaced_does_not_starve_the_watchdog(house):
+    house.rest()
+    for _ in range(20):
+        house.watches[-1].die()
+        assert pings(house, 60) == 2

@@ -235,6 +235,10 @@ class Surveyor:
         """Hash the file at ``path``: `Hashed`, `HashFailed` or `InboxGone` follows."""
         self._requests.put(lambda: self._hash(path))
 
+    def alive(self) -> bool:
+        """Whether requests are answered: the thread runs."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """End the thread. What it has not begun is dropped, what it has begun is broken off."""
         self._closing.set()

@@ -217,6 +217,9 @@ class Worker(Protocol):
     def cancel(self) -> None:
         """Stop the job under way after the present step: `JobCheckpoint`, then `JobStopped`, follow."""
 
+    def alive(self) -> bool:
+        """Whether it lives, or its end was told. If not, nobody hears any more what becomes of it."""
+
     def stop(self, timeout_seconds: float) -> None:
         """End the worker; kill it if it has not ended after ``timeout_seconds``. No event follows."""
 

@@ -44,6 +44,7 @@ class LocalWorker:
         self._connection: Connection | None = None
         self._reader: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._end_told = False
 
     @property
     def name(self) -> str:
@@ -67,7 +68,7 @@ class LocalWorker:
         try:
             self._process = _start_process(_serve, arguments, f"monet-watch worker {self._device}")
         except WorkerError as error:
-            self._post(WorkerDied(str(error)))
+            self._tell_end(str(error))
             return
         finally:
             theirs.close()  # so that the end of the process is the end of the pipe
@@ -81,6 +82,10 @@ class LocalWorker:
     def cancel(self) -> None:
         """Ask the job under way to stop after the present step."""
         self._send(Cancel())
+
+    def alive(self) -> bool:
+        """Whether somebody listens to the process, or its end was told."""
+        return self._end_told or (self._reader is not None and self._reader.is_alive())
 
     def stop(self, timeout_seconds: float) -> None:
         """End the process, by force if it has not ended after ``timeout_seconds``."""
@@ -111,7 +116,11 @@ class LocalWorker:
         reason = self._post_events()
         exitcode = _wait_for(self._process)
         if not self._stopping.is_set():
-            self._post(WorkerDied(reason or _how_it_ended(exitcode)))
+            self._tell_end(reason or _how_it_ended(exitcode))
+
+    def _tell_end(self, reason: str) -> None:
+        self._end_told = True
+        self._post(WorkerDied(reason))
 
     def _post_events(self) -> str:
         """Post events until there are no more; return the process's own reason for its end, if it could say one."""

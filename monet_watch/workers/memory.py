@@ -2,7 +2,7 @@
 
 Left alone, `MemoryWorker` paints every job at once. Made with ``automatic=False`` it waits to be told, so that a
 test decides what happens and when: `proceed` does the next thing that it would have done by itself; `ready`, `begin`,
-`step`, `snapshot`, `checkpoint`, `finish`, `fail` and `die` do what they say.
+`step`, `snapshot`, `checkpoint`, `finish`, `fail`, `die` and `vanish` do what they say.
 """
 
 import struct
@@ -62,6 +62,7 @@ class MemoryWorker:
         self._curve: list[Losses] = []
         self._script: Iterator[bool] = self._starting()
         self._alive = True
+        self._vanished = False
 
     @property
     def name(self) -> str:
@@ -101,6 +102,10 @@ class MemoryWorker:
         if self._curve:
             self.checkpoint()
         self._end(JobStopped(self.job.job_id))
+
+    def alive(self) -> bool:
+        """Whether it lives or its end was told; False only after `vanish`."""
+        return not self._vanished
 
     def stop(self, timeout_seconds: float) -> None:
         """Say nothing more."""
@@ -149,6 +154,10 @@ class MemoryWorker:
         """The worker is gone, and its job with it."""
         self._end(WorkerDied(reason))
         self._alive = False
+
+    def vanish(self) -> None:
+        """The worker is gone, and nobody is told."""
+        self._alive, self._vanished = False, True
 
     def _proceed_to_the_end(self) -> None:
         while self.proceed():
