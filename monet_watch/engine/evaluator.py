@@ -1,7 +1,7 @@
 """The objective as a device can bear it: in which precision, in which tiles, and with which layers at rest."""
 
 import gc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -41,6 +41,9 @@ class _StyleKey:
     pictures: tuple[bytes, ...]
     numbers: Recipe
     precision: Precision
+    # They change nothing but the rounding; and even that must not depend on which photo came first, if a painting is
+    # to be repeated to the byte.
+    tiles: tuple[int | None, ...]
 
 
 class StyleMemory:
@@ -54,16 +57,16 @@ class StyleMemory:
     def targets(
         self,
         names: tuple[bytes, ...],
-        styles: Callable[[], Sequence[Tensor]],
+        styles: Callable[[], Iterable[Tensor]],
         recipe: Recipe,
         precision: Precision,
-        tile: int | None,
+        tiles: tuple[int | None, ...],
     ) -> Mapping[str, Moments]:
-        """Return what `style_targets` says of what ``styles`` returns: pictures known by ``names``."""
+        """Return what `style_targets` says of what ``styles`` returns: pictures known by ``names``, in ``tiles``."""
         numbers = Recipe(**{name: getattr(recipe, name) for name in _MEASURING})
-        key = _StyleKey(names, numbers, precision)
+        key = _StyleKey(names, numbers, precision, tiles)
         if key not in self._known:
-            found = style_targets(self.network, styles(), recipe, precision=precision, tile=tile)
+            found = style_targets(self.network, styles(), recipe, precision=precision, tiles=tiles)
             while len(self._known) >= self._room:
                 self._known.pop(next(iter(self._known)))
             self._known[key] = found

@@ -9,7 +9,8 @@ taken tile by tile: a first pass over the tiles adds up what the losses are made
 loss's derivative, which is then known, back to the pixels. A picture that is one tile needs one pass for both.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -283,21 +284,25 @@ def _add_product(products: Tensor, f: Tensor) -> None:
 
 def style_targets(
     network: VGG19,
-    styles: Sequence[Tensor],
+    styles: Iterable[Tensor],
     recipe: Recipe,
     *,
     precision: Precision = "fp32",
-    tile: int | None = None,
+    tiles: Iterable[int | None] = itertools.repeat(None),
 ) -> dict[str, Moments]:
     """Return for each style layer of ``recipe`` the moments that a painting should have.
 
-    ``styles`` are pictures (1, 3, H, W) in [0, 1], of any sizes. Of several pictures it is the mean of their
+    ``styles`` are pictures (1, 3, H, W) in [0, 1], of any sizes; they are asked for one after the other, and each is
+    measured in tiles of its own, as `Objective` takes them. Of several pictures it is the mean of their
     moments: of Gram matrices, the point from which the squared distances to all of them have the least sum; of
     Gaussians, the one that fits all pictures' activations at once.
     """
-    lens = replace(_lens(network, recipe, precision, tile), content_layers=())
+    lens = replace(_lens(network, recipe, precision, None), content_layers=())
     with torch.no_grad(), network.arithmetic(precision):
-        found = [_measured(lens, picture, {}).moments() for picture in styles]
+        found = [
+            _measured(replace(lens, tile=tile), picture, {}).moments()
+            for picture, tile in zip(styles, tiles, strict=False)  # of what repeats there is no end
+        ]
     return {name: _mean([moments[name] for moments in found]) for name in recipe.style_layers}
 
 

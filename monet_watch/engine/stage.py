@@ -18,7 +18,7 @@ from monet_watch.engine.levels import Level
 from monet_watch.engine.losses import Moments
 from monet_watch.engine.optimise import Optimiser
 from monet_watch.engine.parametrisation import parametrisation
-from monet_watch.engine.photo import resize, resize_exactly
+from monet_watch.engine.photo import fitted_size, resize_exactly
 from monet_watch.engine.precision import Precision
 from monet_watch.engine.tiles import SMALLEST_TILE, choose_tile, memory_bytes
 from monet_watch.errors import PaintingError, PhotoError
@@ -184,25 +184,32 @@ class Stage:
         level = self._level
         return to_tensor(resize_exactly(self._materials.content, level.width, level.height), self._device)
 
-    def _style_tensors(self) -> list[Tensor]:
+    def _style_sizes(self) -> list[tuple[int, int]]:
+        """Return (width, height) of each style picture."""
         recipe = self._materials.recipe
         short_side = max(SMALLEST_SIDE, round(recipe.image_size * recipe.style_scale * self._level.scale))
-        pictures = [resize(style, short_side, recipe.enlarge_style) for style in self._materials.styles]
-        for picture in pictures:
-            check_size("style picture", picture.shape[1], picture.shape[0])
-        return [to_tensor(picture, self._device) for picture in pictures]
+        pictures = self._materials.styles
+        sizes = [fitted_size(each.shape[1], each.shape[0], short_side, recipe.enlarge_style) for each in pictures]
+        for width, height in sizes:
+            check_size("style picture", width, height)
+        return sizes
+
+    def _style_tensors(self) -> Iterator[Tensor]:
+        for picture, size in zip(self._materials.styles, self._style_sizes(), strict=True):
+            yield to_tensor(resize_exactly(picture, *size), self._device)
 
     def _targets(self, precision: Precision, tile: int | None) -> Mapping[str, Moments]:
-        materials = self._materials
-        key = (*materials.style_names, str((self._level.scale, materials.recipe.image_size)).encode())
-        return materials.memory.targets(key, self._style_tensors, materials.recipe, precision, tile)
+        materials, sizes = self._materials, self._style_sizes()
+        names = (*materials.style_names, str(sizes).encode())
+        tiles = tuple(_least(tile, self._fitting_tile(width, height, precision)) for width, height in sizes)
+        return materials.memory.targets(names, self._style_tensors, materials.recipe, precision, tiles)
 
     def _initial_image(self, photo: Tensor) -> Tensor:
         match self._materials.recipe.initial_image:
             case "photo":
                 return photo
             case "recoloured":
-                return recolour(photo, self._style_tensors()).clamp(0, 1)
+                return recolour(photo, list(self._style_tensors())).clamp(0, 1)
             case "noise":
                 generator = torch.Generator().manual_seed(self._materials.recipe.seed)
                 return torch.rand(photo.shape, generator=generator).to(photo.device)
@@ -242,26 +249,35 @@ class Stage:
 
     def _tile(self, precision: Precision) -> int | None:
         """Return the tiles that keep an evaluation in ``precision`` within the memory."""
+        width, height = self._level.width, self._level.height
+        tile = self._fitting_tile(width, height, precision)
+        if tile is not None:
+            self._remark_tiles(tile, memory_bytes(height, width, precision, tile) + self._held_bytes, precision)
+        return tile
+
+    def _fitting_tile(self, width: int, height: int, precision: Precision) -> int | None:
+        """Return the tiles in which a picture of this size keeps within the memory, or comes nearest to it."""
         limit = self._materials.memory_bytes
         if limit is None:
             return None
-        height, width = self._level.height, self._level.width
-        held = limit // _HISTORY_SHARE + _VECTORS * self._vector_bytes
         try:
-            tile = choose_tile(height, width, precision, max(0, limit - held))
+            return choose_tile(height, width, precision, max(0, limit - self._held_bytes))
         except PaintingError:  # slower than anybody would like, and still better than no painting
-            needed = memory_bytes(height, width, precision, SMALLEST_TILE) + held
-            self._progress.remark(
-                f"Painted in tiles of {SMALLEST_TILE} pixels at {width} × {height}, with {needed / 2**30:.1f} GiB: "
-                f"that is more than the {limit / 2**30:.1f} GiB of memory there were for it."
-            )
             return SMALLEST_TILE
-        if tile is not None and precision == self._progress.precision:
-            self._progress.remark(
-                f"Painted in tiles of {tile} pixels at {self._level.width} × {self._level.height}, "
-                f"so as to keep within {limit / 2**30:.1f} GiB of memory."
-            )
-        return tile
+
+    @property
+    def _held_bytes(self) -> int:
+        """What the optimiser takes of the memory."""
+        return (self._materials.memory_bytes or 0) // _HISTORY_SHARE + _VECTORS * self._vector_bytes
+
+    def _remark_tiles(self, tile: int, needed: int, precision: Precision) -> None:
+        limit = self._materials.memory_bytes or 0
+        what = f"Painted in tiles of {tile} pixels at {self._level.width} × {self._level.height}"
+        if needed > limit:
+            text = f"{what}, with {needed / 2**30:.1f} GiB: that is more than the {limit / 2**30:.1f} GiB of memory"
+            self._progress.remark(f"{text} there were for it.")
+        elif precision == self._progress.precision:
+            self._progress.remark(f"{what}, so as to keep within {limit / 2**30:.1f} GiB of memory.")
 
     # --- The steps
 
@@ -375,6 +391,11 @@ class Stage:
         delivered = self._evaluator.delivered(to_tensor(image, self._device))
         curve, remarks = tuple(progress.curve), tuple(progress.remarks)
         return Finished(image, curve, delivered, self._reason, progress.precision, remarks)
+
+
+def _least(*tiles: int | None) -> int | None:
+    """Return the smallest of ``tiles``, of which None is the whole picture."""
+    return min((tile for tile in tiles if tile is not None), default=None)
 
 
 def _history_dtype(recipe: Recipe) -> torch.dtype:

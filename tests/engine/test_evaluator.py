@@ -21,7 +21,7 @@ def make_evaluator(network, photo, recipe=RECIPE, *, precision="fp32", tile=None
     memory, style = StyleMemory(network), picture(32, 32, 9)
 
     def targets(precision, tile):
-        return memory.targets((b"style",), lambda: [style], recipe, precision, tile)
+        return memory.targets((b"style",), lambda: [style], recipe, precision, (tile,))
 
     remark = [].append if remarks is None else remarks.append
     return Evaluator(network, photo, targets, recipe, precision=precision, tiles=lambda precision: tile, remark=remark)
@@ -184,12 +184,12 @@ class Styles:
     def __init__(self):
         self.asked = []
 
-    def ask(self, memory, name, recipe=RECIPE, precision="fp32"):
+    def ask(self, memory, name, recipe=RECIPE, precision="fp32", tile=None):
         def styles():
             self.asked.append(name)
             return [picture(24, 24, len(name))]
 
-        return memory.targets((name,), styles, recipe, precision, None)
+        return memory.targets((name,), styles, recipe, precision, (tile,))
 
 
 def test_a_style_is_measured_once_for_each_precision_and_each_number_that_it_depends_on(tiny_network):
@@ -203,6 +203,15 @@ def test_a_style_is_measured_once_for_each_precision_and_each_number_that_it_dep
     styles.ask(memory, b"monet", RECIPE.with_changes({"steps": 7, "content_weight": 3, "seed": 1}))
     assert len(styles.asked) == 6
     assert styles.ask(memory, b"monet") is styles.ask(memory, b"monet")
+
+
+def test_a_style_measured_in_other_tiles_is_measured_again(tiny_network):
+    """Sums taken in another order differ in their last bits: a painting must not depend on those before it."""
+    memory, styles = StyleMemory(tiny_network), Styles()
+    for tile in (None, 16, None, 16):
+        styles.ask(memory, b"monet", tile=tile)
+
+    assert len(styles.asked) == 2
 
 
 def test_the_style_that_was_not_used_for_longest_is_forgotten_first(tiny_network):

@@ -411,6 +411,50 @@ def test_in_little_memory_fewer_pairs_are_remembered_and_a_remark_says_so(large,
     assert last.remarks == ("L-BFGS remembered 60 pairs instead of 500, so as to keep within the memory.",)
 
 
+class Windows(VGG19):
+    """Notes the pixels of each window that the network walks through."""
+
+    def __init__(self, convolutions):
+        super().__init__(convolutions)
+        self.pixels = []
+
+    def walk(self, image, tile, *arguments, **options):
+        rows, columns = tile.window(0)
+        self.pixels.append((rows.stop - rows.start) * (columns.stop - columns.start))
+        return super().walk(image, tile, *arguments, **options)
+
+
+def test_a_style_larger_than_the_painting_is_measured_in_tiles_of_its_own(make_picture, content, tiny_convolutions):
+    """The painting of 64 × 88 pixels fits in one piece; its style of 768 × 1024 is a hundred times larger."""
+    recipe = PIXELS.with_changes({"image_size": 96, "steps": 2, "history_size": 3, "style_scale": 8})
+    network, limit = Windows(tiny_convolutions), memory_bytes(1024, 768, "fp32", SMALLEST_TILE) * 4 // 3 + 2**20
+    painter, style = Painter(network), make_picture(1024, 768, seed=4)
+    tiled = finished(painter.paint(content, style, recipe, memory_bytes=limit))
+    assert tiled.remarks == () and 64 * 88 < max(network.pixels) < 1024 * 768 / 2
+
+    whole = finished(painter.paint(content, style, recipe))
+    assert max(network.pixels) == 1024 * 768
+    assert whole.curve[0].style == pytest.approx(tiled.curve[0].style, rel=1e-4)
+
+
+def test_styles_are_held_and_measured_one_at_a_time(monkeypatch, make_picture, content, tiny_network):
+    order = []
+
+    def noted(name, function):
+        def call(*arguments, **options):
+            order.append(name)
+            return function(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(stage, "resize_exactly", noted("resized", stage.resize_exactly))
+    monkeypatch.setattr(tiny_network, "walk", noted("measured", tiny_network.walk))
+    styles = [make_picture(72, 80, seed=seed) for seed in (2, 3, 4)]
+    finished(paint(content, styles, PIXELS.with_changes({"steps": 1}), tiny_network))
+
+    assert order[:7] == ["resized", *["resized", "measured"] * 3]  # the photo comes first
+
+
 def test_with_memory_enough_there_is_nothing_to_remark(large, style, tiny_network):
     recipe = PIXELS.with_changes({"image_size": 384, "steps": 2})
 

@@ -82,7 +82,7 @@ def test_no_seam_shows_in_the_difference(tiny_network):
 
 def test_the_style_s_moments_are_the_same_in_tiles(tiny_network):
     recipe = RECIPE.with_changes({"style_statistic": "gaussian"})
-    whole, tiled = (style_targets(tiny_network, [picture(150, 203, 3)], recipe, tile=t) for t in (None, 64))
+    whole, tiled = (style_targets(tiny_network, [picture(150, 203, 3)], recipe, tiles=[t]) for t in (None, 64))
     for name in RECIPE.style_layers:
         torch.testing.assert_close(tiled[name].second, whole[name].second, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(tiled[name].mean, whole[name].mean, rtol=1e-4, atol=1e-5)
