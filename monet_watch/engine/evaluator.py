@@ -3,11 +3,12 @@
 import gc
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from monet_watch.engine.colour import Colours, colours_of
 from monet_watch.engine.events import Losses
 from monet_watch.engine.losses import Evaluation, Moments, Objective, style_targets
 from monet_watch.engine.precision import Precision
@@ -18,6 +19,7 @@ from monet_watch.recipes import LAYERS, Recipe
 __all__ = ["Evaluator", "StyleMemory", "is_out_of_memory"]
 
 Result = TypeVar("Result")
+Key = TypeVar("Key")
 
 _SHORTAGES = ("can't allocate memory", "out of memory", "not enough memory", "ALLOC_FAILED", "bad_alloc")
 
@@ -46,13 +48,37 @@ class _StyleKey:
     tiles: tuple[int | None, ...]
 
 
+class _Latest(Generic[Key, Result]):
+    """What was asked for lately, in ``room`` places."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._known: dict[Key, Result] = {}
+
+    def get(self, key: Key, make: Callable[[], Result]) -> Result:
+        if key not in self._known:
+            found = make()
+            while len(self._known) >= self._room:
+                self._known.pop(next(iter(self._known)))
+            self._known[key] = found
+        self._known[key] = self._known.pop(key)  # the latest is the last to go
+        return self._known[key]
+
+
 class StyleMemory:
-    """The moments of style pictures that were measured lately: photos of one folder share them."""
+    """What was measured lately of style pictures, ``room`` of each kind: photos of one folder share it.
+
+    Pictures are known by ``names``, and made by ``styles`` only where they have to be measured.
+    """
 
     def __init__(self, network: VGG19, room: int = 8) -> None:
         self.network = network
-        self._room = room
-        self._known: dict[_StyleKey, dict[str, Moments]] = {}
+        self._moments = _Latest[_StyleKey, dict[str, Moments]](room)
+        self._colours = _Latest[tuple[bytes, ...], Colours](room)
+
+    def colours(self, names: tuple[bytes, ...], styles: Callable[[], Iterable[Tensor]]) -> Colours:
+        """Return what `colours_of` says of what ``styles`` returns."""
+        return self._colours.get(names, lambda: colours_of(styles()))
 
     def targets(
         self,
@@ -62,16 +88,12 @@ class StyleMemory:
         precision: Precision,
         tiles: tuple[int | None, ...],
     ) -> Mapping[str, Moments]:
-        """Return what `style_targets` says of what ``styles`` returns: pictures known by ``names``, in ``tiles``."""
+        """Return what `style_targets` says of what ``styles`` returns: measured in ``tiles``."""
         numbers = Recipe(**{name: getattr(recipe, name) for name in _MEASURING})
         key = _StyleKey(names, numbers, precision, tiles)
-        if key not in self._known:
-            found = style_targets(self.network, styles(), recipe, precision=precision, tiles=tiles)
-            while len(self._known) >= self._room:
-                self._known.pop(next(iter(self._known)))
-            self._known[key] = found
-        self._known[key] = self._known.pop(key)  # the latest is the last to go
-        return self._known[key]
+        return self._moments.get(
+            key, lambda: style_targets(self.network, styles(), recipe, precision=precision, tiles=tiles)
+        )
 
 
 class Evaluator:

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -143,26 +144,39 @@ class Stage:
         self._progress = progress
         self._reason = "all steps taken"
         self._has_been_sound = False
-        recipe, device = materials.recipe, materials.memory.network.device
-        self._device = device
+        self._least_gain = materials.recipe.least_gain
+        self._device = materials.memory.network.device
         photo = self._photo()
-        self._evaluator = Evaluator(
-            materials.memory.network, photo, self._targets, recipe,
-            precision=progress.precision, tiles=self._tile, remark=progress.remark,
-        )  # fmt: skip
-        self.optimiser = Optimiser(
-            self._initial_image(photo), self._evaluator, parametrisation(recipe, level.height, level.width, device),
-            lr=recipe.lr, history_size=self._pairs(), history_dtype=_history_dtype(recipe),
-        )  # fmt: skip
+        self._evaluator = self._make_evaluator(photo)
+        # What a checkpoint replaces need not be made; but what the next size adds is the change of this beginning.
+        is_replaced = resume is not None and self._is_final
+        self.optimiser = self._make_optimiser(photo if is_replaced else self._initial_image(photo))
         self._initial = None if self._is_final else self.optimiser.variable.clone()
-        if before is not None:
-            self.optimiser.change_by(self._carried(before))
-        self._least_gain = recipe.least_gain
         if resume is None:
-            progress.began = progress.patient_from = len(progress.curve)
-            progress.recoveries = 0
+            self._begin(before)
         else:
             self._resume(resume)
+
+    # --- How it begins
+
+    def _make_evaluator(self, photo: Tensor) -> Evaluator:
+        return Evaluator(
+            self._materials.memory.network, photo, self._targets, self._materials.recipe,
+            precision=self._progress.precision, tiles=self._tile, remark=self._progress.remark,
+        )  # fmt: skip
+
+    def _make_optimiser(self, image: Tensor) -> Optimiser:
+        recipe, level = self._materials.recipe, self._level
+        return Optimiser(
+            image, self._evaluator, parametrisation(recipe, level.height, level.width, self._device),
+            lr=recipe.lr, history_size=self._pairs(), history_dtype=_history_dtype(recipe),
+        )  # fmt: skip
+
+    def _begin(self, before: "Stage | None") -> None:
+        if before is not None:
+            self.optimiser.change_by(self._carried(before))
+        self._progress.began = self._progress.patient_from = len(self._progress.curve)
+        self._progress.recoveries = 0
 
     def _resume(self, checkpoint: Checkpoint) -> None:
         is_whole = self.optimiser.restore(checkpoint.state)
@@ -172,7 +186,7 @@ class Stage:
         if not self.optimiser.remembers:  # it needs some steps before they pay again
             self._progress.patient_from = len(self._progress.curve)
 
-    # --- What it begins with
+    # --- What it is made from
 
     @property
     def change(self) -> Tensor:
@@ -184,6 +198,7 @@ class Stage:
         level = self._level
         return to_tensor(resize_exactly(self._materials.content, level.width, level.height), self._device)
 
+    @cached_property
     def _style_sizes(self) -> list[tuple[int, int]]:
         """Return (width, height) of each style picture."""
         recipe = self._materials.recipe
@@ -194,22 +209,30 @@ class Stage:
             check_size("style picture", width, height)
         return sizes
 
+    @property
+    def _style_names(self) -> tuple[bytes, ...]:
+        return (*self._materials.style_names, str(self._style_sizes).encode())
+
+    @cached_property
+    def _styles(self) -> list[Picture]:
+        return list(map(_resized, self._materials.styles, self._style_sizes))
+
     def _style_tensors(self) -> Iterator[Tensor]:
-        for picture, size in zip(self._materials.styles, self._style_sizes(), strict=True):
-            yield to_tensor(resize_exactly(picture, *size), self._device)
+        """Yield the styles one at a time: each takes four times the memory of its picture."""
+        return (to_tensor(picture, self._device) for picture in self._styles)
 
     def _targets(self, precision: Precision, tile: int | None) -> Mapping[str, Moments]:
-        materials, sizes = self._materials, self._style_sizes()
-        names = (*materials.style_names, str(sizes).encode())
+        recipe, sizes = self._materials.recipe, self._style_sizes
         tiles = tuple(_least(tile, self._fitting_tile(width, height, precision)) for width, height in sizes)
-        return materials.memory.targets(names, self._style_tensors, materials.recipe, precision, tiles)
+        return self._materials.memory.targets(self._style_names, self._style_tensors, recipe, precision, tiles)
 
     def _initial_image(self, photo: Tensor) -> Tensor:
         match self._materials.recipe.initial_image:
             case "photo":
                 return photo
             case "recoloured":
-                return recolour(photo, list(self._style_tensors())).clamp(0, 1)
+                colours = self._materials.memory.colours(self._style_names, self._style_tensors)
+                return recolour(photo, colours).clamp(0, 1)
             case "noise":
                 generator = torch.Generator().manual_seed(self._materials.recipe.seed)
                 return torch.rand(photo.shape, generator=generator).to(photo.device)
@@ -391,6 +414,10 @@ class Stage:
         delivered = self._evaluator.delivered(to_tensor(image, self._device))
         curve, remarks = tuple(progress.curve), tuple(progress.remarks)
         return Finished(image, curve, delivered, self._reason, progress.precision, remarks)
+
+
+def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
+    return resize_exactly(picture, *size)
 
 
 def _least(*tiles: int | None) -> int | None:

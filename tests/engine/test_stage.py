@@ -14,7 +14,7 @@ from monet_watch.engine.evaluator import Evaluator
 from monet_watch.engine.events import Checkpoint, Finished, Losses, Snapshot, Step
 from monet_watch.engine.losses import Evaluation, Objective, style_targets
 from monet_watch.engine.paint import Painter, paint
-from monet_watch.engine.photo import fitted_size, resize
+from monet_watch.engine.photo import fitted_size, resize, resize_exactly
 from monet_watch.engine.stage import CHECKPOINT_LIMIT_BYTES, Progress
 from monet_watch.engine.tiles import SMALLEST_TILE, memory_bytes
 from monet_watch.engine.vgg import VGG19
@@ -379,6 +379,35 @@ def test_the_picture_of_an_interrupted_painting_is_as_good(monkeypatch, content,
     assert rest[-1].delivered.total < (1.01 if limit == CHECKPOINT_LIMIT_BYTES else 1.1) * whole.delivered.total
 
 
+# --- Nothing is made twice
+
+
+def test_a_style_is_resized_once_for_all_photos_and_its_colours_are_found_once(
+    monkeypatch, content, make_picture, style, tiny_network
+):
+    """The tiny network's painting is in fp32 from beginning to end, so that its style is measured once."""
+    sizes, painter = [], Painter(tiny_network)
+    monkeypatch.setattr(
+        stage, "resize_exactly", lambda picture, *size: sizes.append(size) or resize_exactly(picture, *size)
+    )
+    for photo in (content, make_picture(64, 88, seed=7)):
+        finished(painter.paint(photo, style, QUICK.with_changes({"steps": 2})))
+
+    assert sizes == [(44, 32), (36, 32), (44, 32)]  # a photo, the style, a photo
+
+
+@pytest.mark.parametrize(("pause", "expected"), [(7, 2), (12, 0)])
+def test_what_a_checkpoint_replaces_is_not_made(monkeypatch, content, style, tiny_network, pause, expected):
+    """After step 7 the painting is at the second size of three: its beginning is needed for the change there."""
+    calls = []
+    checkpoint, rest = paused(lambda **options: paint(content, style, COARSE, tiny_network, **options), pause)
+    monkeypatch.setattr(stage, "recolour", noting(calls, "recoloured", stage.recolour))
+    again = finished(paint(content, style, COARSE, tiny_network, resume=checkpoint))
+
+    assert len(calls) == expected
+    assert again.image.tobytes() == rest[-1].image.tobytes()
+
+
 # --- Within the memory
 
 
@@ -437,22 +466,22 @@ def test_a_style_larger_than_the_painting_is_measured_in_tiles_of_its_own(make_p
     assert whole.curve[0].style == pytest.approx(tiled.curve[0].style, rel=1e-4)
 
 
+def noting(calls, name, function):
+    def call(*arguments, **options):
+        calls.append(name)
+        return function(*arguments, **options)
+
+    return call
+
+
 def test_styles_are_held_and_measured_one_at_a_time(monkeypatch, make_picture, content, tiny_network):
     order = []
-
-    def noted(name, function):
-        def call(*arguments, **options):
-            order.append(name)
-            return function(*arguments, **options)
-
-        return call
-
-    monkeypatch.setattr(stage, "resize_exactly", noted("resized", stage.resize_exactly))
-    monkeypatch.setattr(tiny_network, "walk", noted("measured", tiny_network.walk))
+    monkeypatch.setattr(stage, "to_tensor", noting(order, "held", stage.to_tensor))
+    monkeypatch.setattr(tiny_network, "walk", noting(order, "measured", tiny_network.walk))
     styles = [make_picture(72, 80, seed=seed) for seed in (2, 3, 4)]
     finished(paint(content, styles, PIXELS.with_changes({"steps": 1}), tiny_network))
 
-    assert order[:7] == ["resized", *["resized", "measured"] * 3]  # the photo comes first
+    assert order[:7] == ["held", *["held", "measured"] * 3]  # the photo comes first
 
 
 def test_with_memory_enough_there_is_nothing_to_remark(large, style, tiny_network):
