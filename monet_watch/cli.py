@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from monet_watch.config import Config
     from monet_watch.console import ConsoleView
     from monet_watch.ledger import Overview
+    from monet_watch.requests import Act
     from monet_watch.settings import FolderSettings, ResolvedSettings
 
 __all__ = ["EXIT_FINE", "EXIT_INTERRUPTED", "EXIT_PROBLEM", "EXIT_SETTINGS", "app", "main"]
@@ -65,6 +66,12 @@ OutboxOption = Annotated[Path | None, typer.Option(help="Where paintings appear.
 ConsoleOption = Annotated[
     Literal["auto", "live", "plain", "json"] | None,
     typer.Option("--console", help="How to tell what happens.", show_default="live in a terminal, else plain lines"),
+]
+PhotosArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="PHOTO...", help="Photos: as they lie in the inbox, from the working directory, or in full."
+    ),
 ]
 
 
@@ -254,20 +261,17 @@ def status(
     """
     from monet_watch.config import state_folder
     from monet_watch.console import overview_json
-    from monet_watch.ledger import HEARTBEAT_KEY, LEDGER_NAME, Ledger
+    from monet_watch.ledger import LEDGER_NAME, Ledger
+    from monet_watch.service import is_held
 
     settings = _load(config, inbox, outbox)
-    with Ledger.open_read_only(state_folder(settings, os.environ) / LEDGER_NAME) as ledger:
-        overview, running = ledger.overview(), _is_daemon_alive(ledger.noted(HEARTBEAT_KEY))
+    state = state_folder(settings, os.environ)
+    with Ledger.open_read_only(state / LEDGER_NAME) as ledger:
+        overview, running = ledger.overview(), is_held(state)
     if as_json:
         typer.echo(json.dumps({"daemon_running": running, **overview_json(overview)}, indent=2))
     else:
         _print_overview(overview, settings, running)
-
-
-def _is_daemon_alive(heartbeat: str | None) -> bool:
-    """Whether the daemon went round its loop within the last minute."""
-    return heartbeat is not None and time.time() - float(heartbeat) < 60
 
 
 def _print_overview(overview: "Overview", settings: "Config", running: bool) -> None:
@@ -278,6 +282,79 @@ def _print_overview(overview: "Overview", settings: "Config", running: bool) -> 
     console = Console(highlight=False, markup=False)
     console.print("The daemon is running." if running else "The daemon is not running.")
     console.print(render_overview(overview, now=time.time(), inbox=settings.inbox, outbox=settings.outbox))
+
+
+@app.command()
+@_told
+def retry(
+    photos: PhotosArgument = None,
+    everything: Annotated[bool, typer.Option("--all", help="All problems, and all that wait for a next try.")] = False,
+    config: ConfigOption = None,
+    inbox: InboxOption = None,
+    outbox: OutboxOption = None,
+) -> None:
+    """Try photos again that have a problem, that wait for their next try, or whose painting was removed by hand.
+
+    Example: monet-watch retry holiday/IMG_1.jpg
+    """
+    from monet_watch.requests import Act
+
+    if bool(photos) == everything:
+        raise SettingsError("Name the photos to try again, or all of them by --all.")
+    _ask(Act.RETRY, photos or [], _load(config, inbox, outbox))
+
+
+@app.command()
+@_told
+def forget(
+    photos: PhotosArgument = None,
+    config: ConfigOption = None,
+    inbox: InboxOption = None,
+    outbox: OutboxOption = None,
+) -> None:
+    """Forget that photos were seen, tried or painted. Their paintings stay; what lies in the inbox is painted anew.
+
+    Example: monet-watch forget holiday/IMG_1.jpg
+    """
+    from monet_watch.requests import Act
+
+    if not photos:
+        raise SettingsError("Name the photos to forget.")
+    _ask(Act.FORGET, photos, _load(config, inbox, outbox))
+
+
+@app.command()
+@_told
+def pause(config: ConfigOption = None, inbox: InboxOption = None, outbox: OutboxOption = None) -> None:
+    """Let painting rest until `monet-watch resume`, also after a restart.
+
+    What is being painted stops after a checkpoint and goes on from there. Photos are still noticed and queued.
+    """
+    from monet_watch.requests import Act
+
+    _ask(Act.PAUSE, [], _load(config, inbox, outbox))
+
+
+@app.command()
+@_told
+def resume(config: ConfigOption = None, inbox: InboxOption = None, outbox: OutboxOption = None) -> None:
+    """Paint again after `monet-watch pause`."""
+    from monet_watch.requests import Act
+
+    _ask(Act.RESUME, [], _load(config, inbox, outbox))
+
+
+def _ask(act: "Act", photos: list[str], settings: "Config") -> None:
+    """Have the daemon do it, say what became of it, and end with an exit code."""
+    from monet_watch.console import printable
+    from monet_watch.household import ask, photos_named
+    from monet_watch.requests import Request
+
+    named = photos_named(settings, os.environ, photos, Path.cwd()) if photos else ()
+    answer = ask(settings, os.environ, Request(act, named))
+    for line in answer.text.splitlines():
+        typer.echo(printable(line), err=not answer.fine)
+    raise typer.Exit(EXIT_FINE if answer.fine else EXIT_PROBLEM)
 
 
 @app.command()

@@ -9,6 +9,7 @@ import queue
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -19,8 +20,9 @@ from monet_watch.dispatch import Dispatch, FromWorker
 from monet_watch.errors import MonetWatchError
 from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, SurveyMessage
 from monet_watch.inbox.watch import FileGone, FileTouched, FolderAppeared, FolderGone, Watch, WatchMessage
-from monet_watch.ledger import HEARTBEAT_KEY, JobState, Ledger, Overview
+from monet_watch.ledger import HEARTBEAT_KEY, PAUSED_KEY, RESTING_KEY, JobState, Ledger, Overview
 from monet_watch.notices import Level, Listener, tell
+from monet_watch.requests import Desk
 from monet_watch.service import Notifier, StopAsked
 
 __all__ = ["HEARTBEAT_SECONDS", "Daemon", "DaemonParts", "Mailbox", "Message", "Outcome", "View"]
@@ -33,6 +35,7 @@ _LONGEST_NAP_SECONDS = 1.0
 _VIEW_SECONDS = 0.25
 _RETRY_WATCH_SECONDS = 15.0
 _WATCH_PATIENCE_SECONDS = 600.0  # in which an inbox that is there must be watched, if it is ever to be
+_DESK_SECONDS = 1.0
 
 Message = WatchMessage | SurveyMessage | FromWorker | StopAsked
 """All that can arrive in the mailbox."""
@@ -78,6 +81,7 @@ class DaemonParts:
     ledger: Ledger
     arrivals: Arrivals
     dispatch: Dispatch
+    desk: Desk
     make_watch: Callable[[], Watch]
     notifier: Notifier
     view: View
@@ -103,7 +107,8 @@ class Daemon:
         self._inbox_away = False
         self._started = False
         self._stop_at: float | None = None
-        self._due = {"scan": 0.0, "heartbeat": 0.0, "watchdog": 0.0, "watch": 0.0}
+        self._due = {"scan": 0.0, "heartbeat": 0.0, "watchdog": 0.0, "watch": 0.0, "desk": 0.0}
+        self._resting = ""
         self._view_at = 0.0
         self._changed = True
 
@@ -124,6 +129,7 @@ class Daemon:
         """Start the workers, watch and scan the inbox, and tell the service manager."""
         parts = self._parts
         parts.dispatch.open()
+        self._tend_desk()
         self._tend_watch()
         self._tell("started", f"Watching {parts.inbox}.")
         self._due["scan"] = parts.clock() + parts.rescan_seconds
@@ -238,6 +244,7 @@ class Daemon:
             if self._is_due("scan", self._parts.rescan_seconds):
                 self._parts.arrivals.scan()
             self._tend_watch()
+            self._tend_desk()
             self._parts.dispatch.tend()
         self._keep_alive()
         self._show()
@@ -272,6 +279,31 @@ class Daemon:
         if self._started:
             self._parts.arrivals.scan()  # for what has happened in the meantime
         self._watched_before = True
+
+    def _tend_desk(self) -> None:
+        """Do what commands ask for, and paint or rest, as they and the hour want it."""
+        if not self._is_due("desk", _DESK_SECONDS):
+            return
+        if self._parts.desk.serve():
+            self._changed = True
+        reason = self._reason_to_rest()
+        if reason != self._resting:
+            self._rest(reason)
+
+    def _reason_to_rest(self) -> str:
+        since = self._parts.ledger.noted(PAUSED_KEY)
+        return f"Paused since {_local(float(since))}; `monet-watch resume` goes on." if since else ""
+
+    def _rest(self, reason: str) -> None:
+        """Let painting rest for ``reason``, or go on where there is none."""
+        self._resting, self._changed = reason, True
+        self._parts.ledger.note(RESTING_KEY, reason)
+        if reason:
+            self._tell("resting", f"{reason} What is being painted stops after a checkpoint.")
+            self._parts.dispatch.suspend()
+        else:
+            self._tell("resting", "Painting goes on.")
+            self._parts.dispatch.resume()
 
     def _keep_alive(self) -> None:
         interval = self._parts.notifier.watchdog_interval_seconds or HEARTBEAT_SECONDS
@@ -321,7 +353,12 @@ class Daemon:
 def _status_line(overview: Overview) -> str:
     counts = overview.counts
     painting = ", ".join(f"painting {job.path} (step {job.step} of at most {job.steps})" for job in overview.running)
+    busy = painting or overview.resting or "idle"
     return (
-        f"{painting or 'idle'}; {counts[JobState.QUEUED]} queued, {counts[JobState.WAITING]} waiting, "
+        f"{busy}; {counts[JobState.QUEUED]} queued, {counts[JobState.WAITING]} waiting, "
         f"{counts[JobState.DONE]} done, {counts[JobState.PROBLEM]} with a problem"
     )
+
+
+def _local(at: float) -> str:
+    return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M}"

@@ -4,7 +4,7 @@ Everything here runs in the daemon's loop. Workers post their events to the mail
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -120,6 +120,7 @@ class Dispatch:
         self._tell = partial(tell, parts.tell)
         self._places = [_Place(number, device) for number, device in enumerate(devices)]
         self._draining = False
+        self._suspended = False
         self._not_before = float("-inf")
         self._set_aside: dict[int, _SetAside] = {}
 
@@ -142,8 +143,8 @@ class Dispatch:
 
     @property
     def paused(self) -> bool:
-        """Whether no queued job is begun for a while, because none can be written, or the inbox was away."""
-        return self._resting or (bool(self._aside()) and self._next_job() is None)
+        """Whether no queued job is begun: somebody asked for that, none can be written, or the inbox was away."""
+        return self._suspended or self._resting or (bool(self._aside()) and self._next_job() is None)
 
     @property
     def _resting(self) -> bool:
@@ -170,7 +171,7 @@ class Dispatch:
         for place in self._places:
             if place.restart_at is not None and place.restart_at <= self._parts.clock():
                 self._hire(place)
-        if not self._draining and not self._resting:
+        if not (self._draining or self._suspended or self._resting):
             self._feed()
 
     def drain(self) -> None:
@@ -180,6 +181,25 @@ class Dispatch:
             place.restart_at = None
             if place.job is not None and place.worker is not None:
                 place.worker.cancel()
+
+    def suspend(self) -> None:
+        """Begin no job until `resume`, and ask each worker to stop after a checkpoint: its job is queued again."""
+        self._suspended = True
+        for place in self._places:
+            if place.job is not None and place.worker is not None:
+                place.worker.cancel()
+
+    def resume(self) -> None:
+        """Begin jobs again, after `suspend`."""
+        self._suspended = False
+
+    def try_at_once(self, job_ids: Collection[int] | None = None) -> int:
+        """Let the jobs (all of them) that wait for their next try wait no longer; return how many did."""
+        found = [job_id for job_id in self._aside() if job_ids is None or job_id in job_ids]
+        for job_id in found:
+            del self._set_aside[job_id]
+        self._not_before = float("-inf")
+        return len(found)
 
     def close(self, timeout_seconds: float) -> None:
         """End every worker; jobs under way wait in the queue again, to go on from their last checkpoint.

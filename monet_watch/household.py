@@ -3,8 +3,9 @@
 The one place that knows how the parts fit together; they know each other by what they are handed.
 """
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,25 +20,29 @@ from monet_watch.console import ConsoleView
 from monet_watch.daemon import Daemon, DaemonParts, Mailbox, Outcome
 from monet_watch.delivery import read_record
 from monet_watch.dispatch import Dispatch, DispatchParts, WorkerFactory
-from monet_watch.errors import OutboxError, SettingsError
-from monet_watch.inbox.ignore import IgnoreList, Sieve
+from monet_watch.errors import AlreadyRunningError, OutboxError, SettingsError
+from monet_watch.inbox.ignore import IgnoreList, Kind, Sieve
 from monet_watch.inbox.settle import Settling
-from monet_watch.inbox.survey import Surveyor
+from monet_watch.inbox.survey import InboxGoneError, Surveyor
 from monet_watch.inbox.watch import Mode, WatchdogWatch
 from monet_watch.ledger import LEDGER_NAME, Job, Ledger
 from monet_watch.notices import Level, Listener, Notice
 from monet_watch.outbox.files import Outbox, make_folders, remove_temporaries
 from monet_watch.outbox.record import PaintingRecord
 from monet_watch.plan import Plan, PlannedStyle, Planner
+from monet_watch.requests import REQUESTS_NAME, Answer, Desk, Effects, Request, RequestBox, known_photo
 from monet_watch.service import Notifier, single_instance, stop_signals
 from monet_watch.settings import FolderSettings, is_settings_file, is_style_picture
 from monet_watch.styles.library import StyleLibrary, StyleSource
 from monet_watch.workers.base import Post, WeightsFile, Worker
 from monet_watch.workers.local import LocalWorker
 
-__all__ = ["House", "find_weights", "folder_settings", "run_daemon", "weights_folder"]
+__all__ = ["House", "ask", "find_weights", "folder_settings", "photos_named", "run_daemon", "weights_folder"]
 
 _MEGA = 1_000_000
+_PATIENCE_SECONDS = 2.0  # of a start, while a command holds the state for a moment
+_ANSWER_SECONDS = 20.0  # a daemon that has just started, or scans a large inbox, is busy for a while
+_ASK_AGAIN_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ def run_daemon(house: House) -> Outcome:
     _make_folder(state, "state")
     _make_folder(config.outbox, "outbox")
     with ExitStack() as stack:
-        stack.enter_context(single_instance(state))
+        stack.enter_context(single_instance(state, _PATIENCE_SECONDS))
         stack.enter_context(stop_signals(house.mailbox.post))
         ledger = stack.enter_context(Ledger.open(state / LEDGER_NAME))
         rooms = _Rooms(house, ledger, Outbox(config.outbox), state, find_weights(config, house.environ))
@@ -92,6 +97,37 @@ def run_daemon(house: House) -> Outcome:
         _tidy(rooms)
         surveyor = stack.enter_context(rooms.surveyor())
         return rooms.daemon(surveyor).run()
+
+
+def photos_named(
+    config: Config, environ: Mapping[str, str], names: Sequence[str], cwd: Path
+) -> tuple[PurePosixPath, ...]:
+    """Return which photos ``names`` mean. Raises SettingsError for one that is not known, and LedgerError."""
+    with Ledger.open_read_only(state_folder(config, environ) / LEDGER_NAME) as ledger:
+        return tuple(known_photo(name, config.inbox, ledger, cwd) for name in names)
+
+
+def ask(config: Config, environ: Mapping[str, str], request: Request) -> Answer:
+    """Have the daemon do ``request``, or do it here where none runs, and return what became of it.
+
+    Raises LedgerError where the request can neither be done nor be left for the daemon.
+    """
+    state = state_folder(config, environ)
+    box = RequestBox(state / REQUESTS_NAME)
+    name = box.leave(request)
+    deadline = time.monotonic() + _ANSWER_SECONDS
+    while (answer := box.collect(name)) is None and time.monotonic() < deadline:
+        with contextlib.suppress(AlreadyRunningError), single_instance(state):
+            _serve_desk(config, state, box)
+            continue
+        time.sleep(_ASK_AGAIN_SECONDS)
+    return answer or Answer(True, "The daemon is busy; it does this as soon as it can.")
+
+
+def _serve_desk(config: Config, state: Path, box: RequestBox) -> None:
+    """Do in the daemon's place what it is asked for: it finds it done when it starts."""
+    with Ledger.open(state / LEDGER_NAME) as ledger:
+        Desk(box, ledger, Outbox(config.outbox), lambda notice: None, time.time).serve()
 
 
 def _make_folder(folder: Path, key: str) -> None:
@@ -186,6 +222,7 @@ class _Rooms:
             ledger=self.ledger,
             arrivals=arrivals,
             dispatch=dispatch,
+            desk=self._desk(arrivals, dispatch),
             make_watch=lambda: WatchdogWatch(config.inbox, post, Mode(config.watch), config.polling_seconds),
             notifier=Notifier.from_environment(self.house.environ),
             view=self.house.console,
@@ -196,6 +233,16 @@ class _Rooms:
             inbox=config.inbox,
         )
         return Daemon(parts, self.house.once)
+
+    def _desk(self, arrivals: Arrivals, dispatch: Dispatch) -> Desk:
+        def look_again(path: PurePosixPath) -> None:
+            if self.sieve.kind(path) is Kind.PHOTO:
+                with contextlib.suppress(InboxGoneError):  # the scan at its return looks at everything
+                    arrivals.again(path)
+
+        box = RequestBox(self.state / REQUESTS_NAME)
+        effects = Effects(look_again, dispatch.try_at_once)
+        return Desk(box, self.ledger, self.outbox, self.house.tell, time.time, effects)
 
     def _arrivals(self, surveyor: Surveyor, admit: Callable[[Job], None]) -> Arrivals:
         parts = ArrivalsParts(

@@ -34,10 +34,27 @@ from typing import Self
 from monet_watch.database import Database, Schema
 from monet_watch.errors import LedgerError
 
-__all__ = ["HEARTBEAT_KEY", "LEDGER_NAME", "Attempt", "Job", "JobState", "Known", "Ledger", "Overview"]
+__all__ = [
+    "HEARTBEAT_KEY",
+    "LEDGER_NAME",
+    "PAUSED_KEY",
+    "RESTING_KEY",
+    "Attempt",
+    "Job",
+    "JobState",
+    "Known",
+    "Ledger",
+    "Overview",
+]
 
 HEARTBEAT_KEY = "heartbeat"
 """The note that says, in seconds since the epoch, when the daemon last went round its loop; 0 when it has stopped."""
+
+PAUSED_KEY = "paused"
+"""The note that says, in seconds since the epoch, since when no painting is begun because somebody asked for that."""
+
+RESTING_KEY = "resting"
+"""The note that says in words why nothing is painted at present, and when that ends; empty while painting goes on."""
 
 LEDGER_NAME = "ledger.sqlite3"
 """The ledger's file in the state folder."""
@@ -175,7 +192,8 @@ class Overview:
     """What the console and ``status`` show: counts by state, and the jobs worth a line each.
 
     ``running`` holds all of them, the first started first; the others the first few: ``queued`` the next first,
-    ``waiting`` the oldest first, ``done`` and ``problems`` the newest first.
+    ``waiting`` the oldest first, ``done`` and ``problems`` the newest first. ``resting`` says in words why nothing is
+    painted at present (paused, or not the hour for it); empty while painting goes on.
     """
 
     counts: Mapping[JobState, int]
@@ -184,6 +202,7 @@ class Overview:
     waiting: tuple[Job, ...] = ()
     done: tuple[Job, ...] = ()
     problems: tuple[Job, ...] = ()
+    resting: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -524,6 +543,23 @@ class Ledger:
             jobs = reversed(self.problems()) if path is None else self._unfinished(path)
             return tuple(self._try_again(job) for job in jobs if job.state is JobState.PROBLEM)
 
+    def repaint(self, job_id: int) -> Job:
+        """Somebody asks for a painting that was removed from the outbox: done → queued, at the end of the queue."""
+        with self._database.transaction():
+            job = self._expect(job_id, "painted anew", JobState.DONE)
+            self.forget(job.path)
+            anew = {**_NOT_BEGUN, **_NO_PROGRESS, **_NO_TROUBLE}
+            turn = self._next_turn()
+            return self._update(job.id, state=JobState.QUEUED, queued_at=self._now(), turn=turn, attempts=0, **anew)
+
+    def erase(self, path: PurePosixPath) -> tuple[Job, ...]:
+        """Forget all that is known of ``path``, paintings too, and return it. What runs stays."""
+        with self._database.transaction():
+            jobs = tuple(job for job in self.known(path) if job.state is not JobState.RUNNING)
+            for job in jobs:
+                self._remove(job)
+            return jobs
+
     def recover(self) -> tuple[Job, ...]:
         """At the start of the daemon: what was running when it ended is queued again, and returned."""
         with self._database.transaction():
@@ -575,6 +611,7 @@ class Ledger:
                 waiting=self._jobs(f"{_WAITING} LIMIT ?", recent),
                 done=self._jobs(f"{_DONE} LIMIT ?", recent),
                 problems=self._jobs(f"{_PROBLEMS} LIMIT ?", recent),
+                resting=self.noted(RESTING_KEY) or "",
             )
 
     # Notes.

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from monet_watch.errors import AlreadyRunningError, LedgerError
 
-__all__ = ["LOCK_NAME", "Notifier", "StopAsked", "single_instance", "stop_signals"]
+__all__ = ["LOCK_NAME", "Notifier", "StopAsked", "is_held", "single_instance", "stop_signals"]
 
 LOCK_NAME = "lock"
 """The file in the state folder that a running daemon holds."""
@@ -117,16 +117,17 @@ class StopAsked:
 
 
 @contextlib.contextmanager
-def single_instance(state_folder: Path) -> Iterator[None]:
+def single_instance(state_folder: Path, patience_seconds: float = 0.0) -> Iterator[None]:
     """Hold the state folder (made where it is missing) so that no second daemon works on it.
 
-    The operating system lets go of it when the process ends, however it ends.
-    Raises AlreadyRunningError while another process holds it, LedgerError where the folder can't be used.
+    Whoever holds it has ``patience_seconds`` to let go. The operating system lets go of it when the process ends,
+    however it ends. Raises AlreadyRunningError while another process holds it, LedgerError where the folder can't be
+    used.
     """
     lock = FileLock(state_folder / LOCK_NAME)
     try:
         state_folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience_seconds)
     except Timeout as error:
         raise _already_running(state_folder) from error
     except OSError as error:
@@ -137,6 +138,34 @@ def single_instance(state_folder: Path) -> Iterator[None]:
             yield
     finally:
         lock.release()
+
+
+def is_held(state_folder: Path) -> bool:
+    """Whether a daemon holds the state folder at this moment; one that was killed does not."""
+    if not (state_folder / LOCK_NAME).exists():
+        return False
+    lock = FileLock(state_folder / LOCK_NAME)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # the folder is another user's
+        return _is_alive(_holder(state_folder / _HOLDER_NAME))
+    lock.release()
+    return False
+
+
+def _is_alive(number: int | None) -> bool:
+    """Whether there is a process of that number, where the system can say so without harm."""
+    if number is None or os.name != "posix":
+        return number is not None
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextlib.contextmanager

@@ -214,7 +214,8 @@ class _Sitting:
 
 def _overview(job: Job) -> Overview:
     counts = {state: int(state is job.state) for state in JobState}
-    return Overview(counts, **{"running" if job.state is JobState.RUNNING else "done": (job,)})
+    is_running = job.state is JobState.RUNNING
+    return Overview(counts, running=(job,) if is_running else (), done=() if is_running else (job,))
 
 
 def _as_error(failed: JobFailed, photo: Path) -> MonetWatchError:

@@ -25,6 +25,7 @@ from monet_watch.notices import Notice
 from monet_watch.outbox.files import Outbox
 from monet_watch.outbox.record import PaintingRecord
 from monet_watch.plan import Planner
+from monet_watch.requests import Answer, Desk, Effects, Request, RequestBox
 from monet_watch.service import Notifier
 from monet_watch.settings import Defaults, FolderSettings, StyleSettings, is_settings_file, is_style_picture
 from monet_watch.styles.library import StyleLibrary
@@ -127,6 +128,7 @@ class Rehearsal:
         self.manager = Manager()
         self.blind = False  # whether no watch can be started
         self.mailbox = CountingMailbox()
+        self.requests = RequestBox(folder / "requests")
         self._automatic, self._once, self._devices, self._after = automatic, once, devices, after
         self._settings = StyleSettings(steps=steps, save_every=2)
         self._stack = ExitStack()
@@ -186,6 +188,14 @@ class Rehearsal:
                 ledger=self.ledger,
                 arrivals=self.arrivals,
                 dispatch=self.dispatch,
+                desk=Desk(
+                    self.requests,
+                    self.ledger,
+                    outbox,
+                    self.notices.append,
+                    self.time_of_day,
+                    Effects(self.arrivals.again, self.dispatch.try_at_once),
+                ),
                 make_watch=self._make_watch,
                 notifier=self.manager,
                 view=self.view,
@@ -238,6 +248,14 @@ class Rehearsal:
         """Delete a file of the inbox; the watch tells of it."""
         (self.inbox / name).unlink()
         self.watches[-1].say(FileGone(PurePosixPath(name)))
+
+    def ask(self, request: Request) -> Answer:
+        """Leave a request as a command does, and return the answer."""
+        name = self.requests.leave(request)
+        self.advance(1)
+        answer = self.requests.collect(name)
+        assert answer is not None
+        return answer
 
     def advance(self, seconds: float) -> None:
         """Let time go by, then let the daemon do what is due."""

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from monet_watch import __version__
 from monet_watch.cli import EXIT_INTERRUPTED, EXIT_PROBLEM, EXIT_SETTINGS, app
-from monet_watch.ledger import HEARTBEAT_KEY, LEDGER_NAME, Ledger
+from monet_watch.ledger import LEDGER_NAME, Ledger
+from monet_watch.service import single_instance
 from monet_watch.workers.memory import tiny_png
 
 FULL = Path("/dev/full")
@@ -60,10 +61,10 @@ def test_status_counts_and_says_whether_the_daemon_runs(folder):
         assert answer.exit_code == 0, answer.output
         assert json.loads(answer.stdout)["daemon_running"] is False
         assert json.loads(answer.stdout)["counts"]["waiting"] == 1
-        ledger.note(HEARTBEAT_KEY, str(time.time()))
-        assert json.loads(call("status", "--config", "config.yaml", "--json").stdout)["daemon_running"] is True
-        assert "The daemon is running." in call("status", "--config", "config.yaml").stdout
-        ledger.note(HEARTBEAT_KEY, "0")
+        assert "The daemon is not running." in call("status", "--config", "config.yaml").stdout
+        with single_instance(folder / "state"):
+            assert json.loads(call("status", "--config", "config.yaml", "--json").stdout)["daemon_running"] is True
+            assert "The daemon is running." in call("status", "--config", "config.yaml").stdout
         assert "The daemon is not running." in call("status", "--config", "config.yaml").stdout
 
 
@@ -190,3 +191,39 @@ def test_a_place_that_cannot_be_made_is_told_before_the_painting(folder):
 )
 def test_help_tells_what_holds_where_an_option_is_not_given(command, default):
     assert f"[default: ({default})]" in call(command, "--help").output
+
+
+def test_retry_and_forget_want_to_know_which_photos(folder):
+    for arguments in (("retry",), ("retry", "--all", "a.jpg"), ("forget",)):
+        answer = call(*arguments, "--config", "config.yaml")
+        assert answer.exit_code == EXIT_SETTINGS
+        assert "Name the photos" in answer.stderr
+
+
+def test_a_photo_that_is_not_known_is_refused_with_the_nearest_name(folder):
+    (folder / "state").mkdir()
+    with Ledger.open(folder / "state" / LEDGER_NAME) as ledger:
+        ledger.wait(PurePosixPath("trip/IMG_0417.jpg"), size=1, mtime_ns=1, reason="It was seen.")
+    for command in ("retry", "forget"):
+        answer = call(command, "trip/IMG_417.jpg", "--config", "config.yaml")
+        assert answer.exit_code == EXIT_SETTINGS
+        assert "did you mean trip/IMG_0417.jpg?" in answer.stderr
+
+
+def test_a_name_that_is_no_utf8_is_forgotten_like_any_other(folder):
+    name = os.fsdecode(b"caf\xe9\x1b.jpg")
+    (folder / "state").mkdir()
+    with Ledger.open(folder / "state" / LEDGER_NAME) as ledger:
+        ledger.wait(PurePosixPath(name), size=1, mtime_ns=1, reason="It was seen.")
+    answer = call("forget", name, "--config", "config.yaml")
+    assert answer.exit_code == 0, answer.output
+    assert "is forgotten" in answer.stdout
+    assert "\x1b" not in answer.stdout
+    with Ledger.open_read_only(folder / "state" / LEDGER_NAME) as ledger:
+        assert ledger.known(PurePosixPath(name)) == ()
+
+
+def test_pause_and_resume_say_what_happens(folder):
+    answer = call("pause", "--config", "config.yaml")
+    assert (answer.exit_code, answer.stdout.startswith("Paused")) == (0, True), answer.output
+    assert call("resume", "--config", "config.yaml").stdout.startswith("Resumed")

@@ -2,7 +2,7 @@
 
 import json
 import signal
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -11,9 +11,10 @@ from monet_watch.config import load_config
 from monet_watch.console import PlainConsole
 from monet_watch.daemon import Mailbox, Outcome
 from monet_watch.errors import AlreadyRunningError, WeightsError
-from monet_watch.household import House, find_weights, run_daemon, weights_folder
+from monet_watch.household import House, ask, find_weights, run_daemon, weights_folder
 from monet_watch.ledger import LEDGER_NAME, JobState, Ledger
 from monet_watch.notices import Notice
+from monet_watch.requests import Act, Request, RequestBox
 from monet_watch.service import single_instance
 from monet_watch.workers.base import Allowance, WeightsFile
 from monet_watch.workers.memory import tiny_png
@@ -166,3 +167,33 @@ def test_the_default_weights_come_with_the_program(home):
     found = find_weights(load_config(home.config_file), {})
     assert found.source == "oxford"
     assert found.path.is_file()
+
+
+class TestAsk:
+    def test_without_a_daemon_a_request_is_done_at_once_and_holds_at_the_next_start(self, home, stream):
+        config = load_config(home.config_file)
+        (home.folder / "state").mkdir()
+        with Ledger.open(home.folder / "state" / LEDGER_NAME) as ledger:
+            job = ledger.wait(PurePosixPath("a.jpg"), size=1, mtime_ns=1, reason="seen")
+            ledger.fail(job.id, kind="NotAPhotoError", reason="text", remedy="replace")
+
+        assert ask(config, {}, Request(Act.RETRY)).text == "1 photo will be tried again."
+        with home.ledger() as ledger:
+            assert ledger.get(job.id).state is JobState.WAITING
+        assert not list((home.folder / "state" / "requests").iterdir())
+
+    def test_a_request_that_a_running_daemon_does_not_get_to_waits_for_it(self, home, monkeypatch):
+        monkeypatch.setattr(household, "_ANSWER_SECONDS", 0.3)
+        config = load_config(home.config_file)
+        with single_instance(home.folder / "state"):
+            assert "as soon as it can" in ask(config, {}, Request(Act.PAUSE)).text
+        assert [request for _, request in RequestBox(home.folder / "state" / "requests").waiting()] == [
+            Request(Act.PAUSE)
+        ]
+
+    def test_a_pause_before_the_first_start_holds(self, home, stream):
+        (home.folder / "inbox" / "a.jpg").write_bytes(b"a")
+        ask(load_config(home.config_file), {}, Request(Act.PAUSE))
+        assert home.run(stream) is Outcome.PROBLEMS
+        with home.ledger() as ledger:
+            assert [job.state for job in ledger.known(PurePosixPath("a.jpg"))] == [JobState.QUEUED]

@@ -1319,6 +1319,21 @@ class AnyWay(RuleBasedStateMachine):
             row = self.model.rows[job.id]
             row.state, row.attempts, row.queued_at = (QUEUED if row.identity else WAITING), 0, job.queued_at
 
+    @rule(job=some_job)
+    def is_painted_anew(self, job):
+        with self.expect(job, DONE):
+            again = self.ledger.repaint(job)
+            row = self.model.rows[job]
+            self.model.rows.pop(self.model.unfinished(row.path), None)
+            row.state, row.attempts, row.queued_at, row.turn = QUEUED, 0, again.queued_at, self.model.next_turn()
+
+    @rule(path=some_path)
+    def is_erased(self, path):
+        gone = [job for job, row in self.model.rows.items() if row.path == path and row.state is not RUNNING]
+        assert sorted(ids(self.ledger.erase(path))) == sorted(gone)
+        for job in gone:
+            del self.model.rows[job]
+
     @rule()
     def the_daemon_starts_anew(self):
         self.ledger.close()

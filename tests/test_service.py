@@ -10,9 +10,10 @@ import time
 from queue import SimpleQueue
 
 import pytest
+from filelock import FileLock
 
 from monet_watch.errors import AlreadyRunningError, LedgerError
-from monet_watch.service import LOCK_NAME, Notifier, StopAsked, single_instance, stop_signals
+from monet_watch.service import LOCK_NAME, Notifier, StopAsked, is_held, single_instance, stop_signals
 
 GENEROUS_SECONDS = 30
 
@@ -268,3 +269,18 @@ def test_outside_the_main_thread_it_says_why_it_cannot_work():
     thread.start()
     thread.join()
     assert "main thread" in raised.get(timeout=GENEROUS_SECONDS)
+
+
+class TestIsHeld:
+    def test_a_folder_is_held_while_a_daemon_has_it_and_no_longer(self, tmp_path):
+        assert not is_held(tmp_path)
+        with single_instance(tmp_path):
+            assert is_held(tmp_path)
+        assert not is_held(tmp_path)
+
+    def test_whoever_waits_for_another_to_let_go_gets_the_folder(self, tmp_path):
+        other = FileLock(tmp_path / LOCK_NAME, thread_local=False)
+        other.acquire()
+        threading.Timer(0.2, other.release).start()
+        with single_instance(tmp_path, patience_seconds=60):
+            assert is_held(tmp_path)
