@@ -184,7 +184,7 @@ class _View:
         return self.height is None or self.height >= _SURELY_HIGH
 
     def lines(self, console: Console, width: int) -> _Block:
-        head = [*self._title(width), *_counts(self.overview, width)]
+        head = [*self._title(width), *_counts(self.overview, width), *_resting(self.overview, width)]
         sections = self._sections(console, width)
         airy = self._airy
         counts = _fitting(sections, None if self.height is None else self.height - len(head), gap=int(airy))
@@ -259,6 +259,11 @@ def _counts(overview: Overview, width: int) -> _Block:
     numbers = [(overview.counts.get(state, 0), word, style) for state, word, style in words]
     parts = [Text(f"{n} {word}{'s' * (word == 'problem' and n > 1)}", style=style) for n, word, style in numbers if n]
     return _packed(parts, " · ", width) or [Text("No photos yet: whatever is dropped into the inbox is painted.")]
+
+
+def _resting(overview: Overview, width: int) -> _Block:
+    """Why nothing is painted, if somebody wanted it so."""
+    return [Text(_shortened(overview.resting, width), style="yellow")] if overview.resting else []
 
 
 def _packed(parts: Iterable[Text], separator: str, width: int) -> _Block:
@@ -401,6 +406,7 @@ def _bar(job: Job, width: int) -> Text:
 def overview_json(overview: Overview) -> dict[str, Any]:
     """Return the overview as plain data for ``json.dumps(..., allow_nan=False)``.
 
+    - ``resting``: why nothing is painted at present, and when that ends; None while painting goes on
     - ``counts``: number of jobs by state: ``waiting``, ``queued``, ``running``, ``done``, ``problem``
     - ``running``: ``photo``, ``step``, ``steps``, ``loss``, ``seconds_per_step``, ``remaining_seconds``, ``worker``,
       ``started_at``, ``width``, ``height``
@@ -415,6 +421,7 @@ def overview_json(overview: Overview) -> dict[str, Any]:
     is relative to the inbox, ``folder`` to the outbox; times are ISO 8601 in UTC; what is not known is None.
     """
     return {
+        "resting": overview.resting or None,
         "counts": {state.value: overview.counts.get(state, 0) for state in JobState},
         "running": [_running_facts(job) for job in overview.running],
         "queued": [{"photo": str(job.path), "queued_at": _utc_or_none(job.queued_at)} for job in overview.queued],

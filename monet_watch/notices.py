@@ -30,7 +30,7 @@ class Notice:
 
     Events: ``started``, ``watching``, ``scanned``, ``waiting``, ``queued``, ``painting``, ``step``, ``snapshot``,
     ``done``, ``copied``, ``removed``, ``problem``, ``settings``, ``settings-broken``, ``settings-mended``,
-    ``worker-ready``, ``worker-died``, ``stopping``, ``stopped``.
+    ``worker-ready``, ``worker-died``, ``asked``, ``resting``, ``stopping``, ``stopped``.
     """
 
     event: str

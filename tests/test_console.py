@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -259,6 +260,13 @@ def test_a_terminal_without_unicode_gets_signs_that_it_can_show():
 
 
 # ---- overview_json
+
+
+def test_why_nothing_is_painted_is_told_below_the_counts_and_to_programs():
+    paused = replace(overview(queued()), resting="Paused since 2026-11-25 14:02; `monet-watch resume` goes on.")
+    assert rendered(paused)[1:3] == ["1 queued", paused.resting]
+    assert overview_json(paused)["resting"] == paused.resting
+    assert overview_json(overview())["resting"] is None
 
 
 def test_the_status_for_programs_has_every_documented_key():
