@@ -7,6 +7,8 @@ paths are reproduced to the bit. What is there beyond it:
 - The initial inverse Hessian may be γ·M with a fixed symmetric positive M, where torch has γ alone. This is the same
   as optimising p with x = A·p and M = A·Aᵀ, but moves and changes stay those of x.
 - The vectors remembered may be kept in half the memory. What is rounded is a direction, never the image.
+- A pair below torch's bound on yᵀs is kept where y and s point the same way for all that: the bound is an absolute
+  number, which would reject every pair where the weights of the losses are small.
 - A pair that is rejected while nothing is remembered still says how large the curvature is: see `direction`.
 """
 
@@ -19,6 +21,7 @@ from torch import Tensor
 __all__ = ["LBFGS"]
 
 _LEAST_CURVATURE = 1e-10  # torch's own bound on yᵀs, below which it rejects a pair
+_LEAST_COSINE = 1e-7  # of the angle between y and s: less than that is rounding
 
 
 class LBFGS:
@@ -48,7 +51,7 @@ class LBFGS:
         """
         product = change.dot(move)
         smoothed = self._precondition(change)
-        if bool(product > _LEAST_CURVATURE):
+        if bool(product > _LEAST_CURVATURE) or _agree(move, change, product):
             self._append(move, change, 1 / product)
             self._scale = product / change.dot(smoothed)
         elif not self._moves:
@@ -128,6 +131,10 @@ class LBFGS:
         for rows, remembered in ((moves, self._moves), (changes, self._changes)):
             remembered += [row.to(like.device, self._dtype, copy=True) for row in rows]
         self._factors += list(factors.to(like.device, copy=True))
+
+
+def _agree(move: Tensor, change: Tensor, product: Tensor) -> bool:
+    return bool(product > _LEAST_COSINE * move.norm() * change.norm())
 
 
 def _dot(remembered: Tensor, vector: Tensor) -> Tensor:

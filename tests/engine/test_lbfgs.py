@@ -87,6 +87,20 @@ def test_nothing_known_the_direction_is_downhill_and_has_no_scale():
     assert torch.equal(LBFGS(4, lambda vector: 3 * vector).direction(gradient), -3 * gradient)
 
 
+@pytest.mark.parametrize("scale", [2.0**-30, 2.0**-60, 2.0**30])
+def test_the_path_does_not_depend_on_the_scale_of_the_loss(scale):
+    """A power of two moves exponents only, so that the places are the same to the bit."""
+    matrix, minimum = hessian(), normal(COUNT, seed=2)
+
+    def places(scale):
+        lbfgs = LBFGS(6, dtype=torch.float64)
+        found = path(lbfgs, lambda x: scale * (matrix @ (x - minimum)), torch.zeros_like(minimum), 30, 1e-3 / scale)
+        assert len(lbfgs) == 6
+        return torch.stack(found)
+
+    assert torch.equal(places(scale), places(1.0))
+
+
 def test_of_a_pair_that_bends_downwards_only_the_size_of_the_curvature_is_kept():
     lbfgs, move, gradient = LBFGS(4), normal(COUNT, seed=1), normal(COUNT, seed=2)
     lbfgs.remember(move, -8 * move)

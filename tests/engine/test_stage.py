@@ -238,6 +238,19 @@ def test_settings_that_make_it_run_away_still_end_with_a_picture(content, style,
     assert math.isfinite(last.delivered.total)
 
 
+@pytest.mark.parametrize("scale", [2.0**-30, 2.0**20])
+def test_the_picture_does_not_depend_on_the_scale_of_the_weights(content, style, tiny_network, scale):
+    """Only their proportions matter; a power of two changes no rounding."""
+    recipe = QUICK.with_changes({"steps": 40, "least_gain": 0})
+    weights = {name: scale * getattr(recipe, name) for name in ("style_weight", "content_weight", "tv_weight")}
+    found, expected = (
+        finished(paint(content, style, each, tiny_network)) for each in (recipe.with_changes(weights), recipe)
+    )
+
+    assert [losses.total / scale for losses in found.curve] == [losses.total for losses in expected.curve]
+    assert found.image.tobytes() == expected.image.tobytes()
+
+
 # --- From coarse to fine
 
 
