@@ -200,8 +200,16 @@ class Arrivals:
                 self._admit(self._parts.ledger.known(path)[0])
             elif known.state is JobState.PROBLEM and not self._parts.outbox.tells_problem(path):
                 self._report_again(self._parts.ledger.known(path)[0])
+            elif known.state is JobState.QUEUED:
+                self._keep_priority(path.parent, known)
         else:
             self._settle(path, facts, closed)
+
+    def _keep_priority(self, folder: PurePosixPath, known: Known) -> None:
+        """See that what is queued of ``folder`` has the priority that its settings give it."""
+        plan = self._plan(folder)
+        if plan is not None and plan.priority != known.priority:
+            self._parts.ledger.prioritise(folder, plan.priority)
 
     def _settle(self, path: PurePosixPath, facts: FileFacts, closed: bool) -> None:
         ledger = self._parts.ledger
@@ -230,7 +238,7 @@ class Arrivals:
 
     def _newest(self, path: PurePosixPath) -> Known | None:
         for job in self._parts.ledger.known(path)[:1]:
-            return Known(job.state, job.size, job.mtime_ns, job.settings_key, job.photo_sha256)
+            return Known(job.state, job.size, job.mtime_ns, job.settings_key, job.photo_sha256, job.priority)
         return None
 
     def _missed(self, path: PurePosixPath, known: Known | None) -> None:
@@ -283,6 +291,7 @@ class Arrivals:
             identity=identity(hashed.sha256, plan.settings_key),
             settings=plan.to_json(),
             steps=plan.recipe.steps,
+            priority=plan.priority,
         )
         if job.state is JobState.QUEUED:
             self._tell("queued", "It is whole and waits for its turn.", hashed.path)

@@ -425,7 +425,8 @@ def _settings_table(name: str, resolved: "ResolvedSettings") -> "Table":
     from rich.text import Text
 
     table = Table("setting", "value", "from", title=Text(f"Settings of {name}"), title_justify="left", box=None)
-    values = {**resolved.recipe.model_dump(), "style": [source.name for source in resolved.styles]}
+    styles = [source.name for source in resolved.styles]
+    values = {**resolved.recipe.model_dump(), "style": styles, "priority": resolved.priority}
     for key, origin in resolved.origins.items():
         table.add_row(Text(key), Text(_as_yaml(values.get(key))), Text(str(origin)))
     return table

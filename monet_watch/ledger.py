@@ -16,6 +16,18 @@ what is to become of the photo that lies there. They are ordered by what the pho
 and `Ledger.queue` make a row the newest of its path. A running job that something newer of the same path has overtaken
 is still finished if it can be; where it ends without a painting, its row goes, because its photo, or the wish for
 it, is gone.
+
+The order of the queue:
+
+1. The highest priority comes first.
+2. Among equals, batches take turns, a photo each in every round. A batch is what was queued from the same folder
+   without a pause of `BATCH_PAUSE_SECONDS`.
+3. A batch begins in the round after the one that is under way, and of each folder one batch a round.
+4. In a batch, and in a round, who was queued first comes first.
+
+So whoever drops one photo waits for at most two of each batch that is there, and not for the thousands that another, or
+the same, folder was given at once; and a round, once it is under way, grows no more, so that everyone's turn comes.
+The round is a column of the row: the next job is the first entry of an index.
 """
 
 import hashlib
@@ -35,6 +47,7 @@ from monet_watch.database import Database, Schema
 from monet_watch.errors import LedgerError
 
 __all__ = [
+    "BATCH_PAUSE_SECONDS",
     "HEARTBEAT_KEY",
     "LEDGER_NAME",
     "PAUSED_KEY",
@@ -58,6 +71,9 @@ RESTING_KEY = "resting"
 
 LEDGER_NAME = "ledger.sqlite3"
 """The ledger's file in the state folder."""
+
+BATCH_PAUSE_SECONDS = 10.0
+"""What is queued from a folder after such a pause is another batch."""
 
 _UNFINISHED = "state IN ('waiting', 'queued', 'problem')"
 
@@ -127,6 +143,29 @@ _SCHEMA = Schema(
             """,
             "CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
         ),
+        (
+            # lane: the photo's folder in the inbox. round: when the job's turn comes, opened: when its batch's first
+            # turn came. What was queued by an earlier version is one batch of each folder.
+            "ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE jobs ADD COLUMN lane BLOB",
+            "ALTER TABLE jobs ADD COLUMN round INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE jobs ADD COLUMN opened INTEGER NOT NULL DEFAULT 0",
+            # All that follows the last slash is cut off, then that.
+            """
+            UPDATE jobs SET lane =
+                CAST(ifnull(nullif(rtrim(rtrim(path, replace(path, '/', '')), '/'), ''), '.') AS BLOB)
+            """,
+            """
+            UPDATE jobs SET opened = 1, round = counted.number
+            FROM (
+                SELECT id, row_number() OVER (PARTITION BY lane ORDER BY queued_at, id) AS number
+                FROM jobs WHERE state IN ('queued', 'running')
+            ) AS counted WHERE counted.id = jobs.id
+            """,
+            "DROP INDEX jobs_in_queue",
+            "CREATE INDEX jobs_in_turn ON jobs (state, priority DESC, round, queued_at)",
+            "CREATE INDEX last_of_lane ON jobs (lane, priority, queued_at) WHERE state = 'queued'",
+        ),
     ),
 )
 
@@ -150,7 +189,7 @@ class Job:
     JSON text that the daemon stored when it queued the job. ``reason`` and ``remedy`` say why a job waits or is
     a problem; ``kind`` is the name of the error's class. ``attempts`` counts the starts that are held against the
     job. ``seen_at`` is when the row was made, ``queued_at`` when the job took its place in the queue, ``finished_at``
-    when it was done or became a problem.
+    when it was done or became a problem. ``priority`` is that of its place in the queue.
     """
 
     id: int
@@ -178,6 +217,7 @@ class Job:
     queued_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
+    priority: int = 0
 
     @property
     def remaining_seconds(self) -> float | None:
@@ -214,6 +254,7 @@ class Known:
     mtime_ns: int
     settings_key: str | None
     photo_sha256: str | None
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,12 +331,12 @@ class Ledger:
     def known_paths(self) -> dict[PurePosixPath, Known]:
         """Return for every path what the photo on disk last led to."""
         rows = self._database.rows(
-            "SELECT path, state, size, mtime_ns, settings_key, photo_sha256 FROM jobs"
+            "SELECT path, state, size, mtime_ns, settings_key, photo_sha256, priority FROM jobs"
             " ORDER BY path, turn, finished_at, id"  # of the rows of a path, the last one stays in the dict
         )
         return {
-            _path(path): Known(JobState(state), size, int(mtime_ns), settings_key, photo_sha256)
-            for path, state, size, mtime_ns, settings_key, photo_sha256 in rows
+            _path(path): Known(JobState(state), size, int(mtime_ns), settings_key, photo_sha256, priority)
+            for path, state, size, mtime_ns, settings_key, photo_sha256, priority in rows
         }
 
     def wait(
@@ -326,8 +367,11 @@ class Ledger:
         identity: str,
         settings: str,
         steps: int,
+        priority: int = 0,
     ) -> Job:
         """The photo is whole and its settings are known: it takes its place in the queue.
+
+        It keeps the place that it has if neither its identity nor its ``priority`` is another.
 
         Where it is painted with this identity already, or is being painted, nothing is queued: that job is returned,
         with the photo's size and time, and is the newest of its path.
@@ -339,7 +383,7 @@ class Ledger:
                     return self._update(twin.id, size=size, mtime_ns=str(mtime_ns), turn=self._next_turn())
             return self._put(
                 path,
-                **self._fresh(path, identity),
+                **self._fresh(path, identity, priority),
                 state=JobState.QUEUED,
                 size=size,
                 mtime_ns=str(mtime_ns),
@@ -350,6 +394,26 @@ class Ledger:
                 steps=steps,
                 **_NOT_BEGUN,
                 **_NO_TROUBLE,
+            )
+
+    def prioritise(self, folder: PurePosixPath, priority: int) -> None:
+        """Give what is queued of ``folder``, a folder of the inbox, another priority.
+
+        Its batches take turns with those of that priority from the next round on.
+        """
+        others = "state = 'queued' AND lane = ? AND (priority < ? OR priority > ?)"
+        values = (_stored(folder), priority, priority)
+        with self._database.transaction():
+            first = self._database.rows(f"SELECT min(round) FROM jobs WHERE {others}", *values)[0][0]
+            if first is None:
+                return
+            shift = 1 + self._round_under_way(priority) - first
+            self._database.change(
+                f"UPDATE jobs SET priority = ?, round = round + ?, opened = opened + ? WHERE {others}",
+                priority,
+                shift,
+                shift,
+                *values,
             )
 
     def forget(self, path: PurePosixPath) -> tuple[Job, ...]:
@@ -570,7 +634,7 @@ class Ledger:
     # Lists.
 
     def next_queued(self, besides: Collection[int] = ()) -> Job | None:
-        """Return the queued job that has waited longest, but for those with the ids ``besides``.
+        """Return the job whose turn it is, but for those with the ids ``besides``.
 
         A job whose identity is being painted is passed over (it will be a copy), and so is one whose path is.
         """
@@ -671,12 +735,27 @@ class Ledger:
         self._database.change("INSERT OR IGNORE INTO plans VALUES (?, ?)", digest, text)
         return digest
 
-    def _fresh(self, path: PurePosixPath, identity: str) -> dict[str, object]:
+    def _fresh(self, path: PurePosixPath, identity: str, priority: int) -> dict[str, object]:
         """What a job begins with when it is queued: everything anew if it will be another painting."""
         for job in self._unfinished(path):
             if job.identity == identity:
-                return {} if job.state is JobState.QUEUED else {"queued_at": self._now()}
-        return {"queued_at": self._now(), **_NO_HISTORY}
+                keeps_place = job.state is JobState.QUEUED and job.priority == priority
+                return {} if keeps_place else self._place_in_queue(path, priority)
+        return {**self._place_in_queue(path, priority), **_NO_HISTORY}
+
+    def _place_in_queue(self, path: PurePosixPath, priority: int) -> dict[str, object]:
+        """The columns that say when a job's turn comes, which is queued at this moment."""
+        now, under_way, lane = self._now(), self._round_under_way(priority), _stored(path.parent)
+        before = self._database.rows(_LAST_OF_LANE, lane, priority)
+        if before and abs(now - before[0]["queued_at"]) < BATCH_PAUSE_SECONDS:
+            opened, turn = before[0]["opened"], 1 + max(before[0]["round"], under_way)
+        else:
+            opened = turn = 1 + max(before[0]["opened"] if before else 0, under_way)
+        return {"queued_at": now, "lane": lane, "priority": priority, "round": turn, "opened": opened}
+
+    def _round_under_way(self, priority: int) -> int:
+        rows = self._database.rows("SELECT min(round) FROM jobs WHERE state = 'queued' AND priority = ?", priority)
+        return int(rows[0][0] or 0)
 
     def _placed(self, job_id: int, folder: PurePosixPath) -> dict[str, object]:
         owner = self.folder_owner(folder)
@@ -709,24 +788,29 @@ class Ledger:
 
     def _try_again(self, job: Job) -> Job:
         state = JobState.WAITING if job.identity is None else JobState.QUEUED
-        queued_at = None if job.identity is None else self._now()
-        anew = {**_NOT_BEGUN, **_NO_PROGRESS, **_NO_TROUBLE}
-        return self._update(job.id, state=state, queued_at=queued_at, attempts=0, **anew)
+        place = {} if job.identity is None else self._place_in_queue(job.path, job.priority)
+        anew = {"queued_at": None, **_NOT_BEGUN, **_NO_PROGRESS, **_NO_TROUBLE}
+        return self._update(job.id, state=state, attempts=0, **{**anew, **place})
 
 
 _SELECT = "SELECT {} FROM jobs LEFT JOIN plans ON digest = plan".format(
     ", ".join("plans.text AS settings" if column.name == "settings" else column.name for column in fields(Job))
 )
-_QUEUED = "WHERE state = 'queued' ORDER BY queued_at, id"
+_IN_TURN = "ORDER BY priority DESC, round, queued_at, id"
+_QUEUED = f"WHERE state = 'queued' {_IN_TURN}"
+_LAST_OF_LANE = """
+    SELECT queued_at, round, opened FROM jobs WHERE state = 'queued' AND lane = ? AND priority = ?
+    ORDER BY queued_at DESC, id DESC LIMIT 1
+"""
 _WAITING = "WHERE state = 'waiting' ORDER BY seen_at, id"
 _DONE = "WHERE state = 'done' ORDER BY finished_at DESC, id DESC"
 _PROBLEMS = "WHERE state = 'problem' ORDER BY finished_at DESC, id DESC"
-_NEXT_QUEUED = """
+_NEXT_QUEUED = f"""
     WHERE state = 'queued' AND id NOT IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
         SELECT 1 FROM jobs AS other
         WHERE other.state = 'running' AND (other.identity = jobs.identity OR other.path = jobs.path)
     )
-    ORDER BY queued_at, id LIMIT 1
+    {_IN_TURN} LIMIT 1
 """
 
 _NO_TROUBLE: Mapping[str, object] = {"kind": "", "reason": "", "remedy": ""}

@@ -26,7 +26,8 @@ class PlannedStyle:
 class Plan:
     """Everything but the photo. ``origins`` says for each setting where it came from, in words.
 
-    ``former_keys`` are the settings' keys with the recipes that used to be the default; they are not stored.
+    ``former_keys`` are the settings' keys with the recipes that used to be the default, and ``priority`` is that of the
+    folder: neither is part of the painting, so they are not stored.
     """
 
     settings_key: str
@@ -36,6 +37,7 @@ class Plan:
     weights_source: str
     weights_sha256: str
     former_keys: tuple[str, ...] = field(default=(), compare=False)
+    priority: int = field(default=0, compare=False)
 
     def to_json(self) -> str:
         """Return the plan as ASCII text; file names that are no UTF-8 survive as escapes."""
@@ -78,8 +80,9 @@ def make_plan(resolved: ResolvedSettings, weights: WeightsFile) -> Plan:
     styles = tuple(PlannedStyle(source, _digest(source)) for source in resolved.styles)
     variants = [resolved, *(replace(resolved, recipe=former) for former in resolved.former)]
     key, *former = (settings_key(each, [style.sha256 for style in styles], weights.sha256) for each in variants)
-    origins = {name: str(origin) for name, origin in resolved.origins.items()}
-    return Plan(key, resolved.recipe, styles, origins, weights.source, weights.sha256, tuple(former))
+    origins = {name: str(origin) for name, origin in resolved.origins.items() if name != "priority"}
+    words = (weights.source, weights.sha256)
+    return Plan(key, resolved.recipe, styles, origins, *words, tuple(former), resolved.priority)
 
 
 def _digest(source: StyleSource) -> str:

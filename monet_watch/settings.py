@@ -50,6 +50,7 @@ __all__ = [
     "BUILT_IN",
     "DEFAULT_RECIPE",
     "FORMER_DEFAULTS",
+    "MOST_PRIORITY",
     "MOST_STYLES",
     "Defaults",
     "FolderSettings",
@@ -73,6 +74,9 @@ FORMER_DEFAULTS = ("classic",)
 
 MOST_STYLES = 16
 """More style pictures than this for one painting are refused: each is held in memory."""
+
+MOST_PRIORITY = 100
+"""A folder's priority lies between minus this and this; 0 where none is given."""
 
 _COMMAND_LINE = "command line"
 _SETTINGS_NAMES = ("style.yaml", "style.yml")
@@ -144,7 +148,9 @@ else:
 
 
 class StyleSettings(_RecipeValues):
-    """What a style.yaml may hold: every field of `Recipe` with the same bounds, and ``style``; None means not given.
+    """What a style.yaml may hold: the fields of `Recipe` with the same bounds, ``style`` and ``priority``.
+
+    None means not given.
 
     Frozen. Raises pydantic.ValidationError on unknown keys, on values out of bounds, and on text or fractions where
     whole numbers belong; a whole number serves where any number does.
@@ -156,6 +162,12 @@ class StyleSettings(_RecipeValues):
     style: _Styles | None = Field(
         None,
         description="the style picture: a name of the library, or a path from this file's folder; or a list of them",
+    )
+    priority: Annotated[int, Strict()] | None = Field(
+        None,
+        ge=-MOST_PRIORITY,
+        le=MOST_PRIORITY,
+        description="which photos are painted first: those of the highest priority; it changes nothing of the painting",
     )
 
     def changes(self) -> dict[str, object]:
@@ -196,15 +208,17 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSettings:
-    """How the photos of one folder are painted, and where each value came from (every Recipe key, and ``style``).
+    """How the photos of one folder are painted, and where each value came from (every Recipe key, and the others).
 
-    ``former`` is what the same settings meant with each of `FORMER_DEFAULTS`; empty where a recipe is named.
+    ``priority`` says which are painted first, and nothing of the painting. ``former`` is what the same settings meant
+    with each of `FORMER_DEFAULTS`; empty where a recipe is named.
     """
 
     recipe: Recipe
     styles: tuple[StyleSource, ...]
     origins: Mapping[str, Origin]
     former: tuple[Recipe, ...] = ()
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,8 +413,8 @@ def _origin(name: str, at: Position | None) -> Origin:
 def json_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of style.yaml, for editors; its defaults are those of `DEFAULT_RECIPE`."""
     generated = StyleSettings.model_json_schema()
-    defaults = {**RECIPES[DEFAULT_RECIPE].model_dump(mode="json"), "style": DEFAULT_STYLE}
-    keys = ["recipe", "style", *_RECIPE_KEYS]
+    defaults = {**RECIPES[DEFAULT_RECIPE].model_dump(mode="json"), "style": DEFAULT_STYLE, "priority": 0}
+    keys = ["recipe", "style", "priority", *_RECIPE_KEYS]
     properties = {key: _given_schema(generated["properties"][key], defaults[key]) for key in keys}
     properties["recipe"]["enum"] = sorted(RECIPES)
     return {
@@ -494,17 +508,18 @@ def _resolved(levels: Sequence[_Level], library: StyleLibrary) -> ResolvedSettin
     styles, more_faults = _styles_of(levels, library)
     if faults or more_faults:
         raise settings_error(told([*faults, *more_faults], "settings"))
-    name = DEFAULT_RECIPE
+    name, priority = DEFAULT_RECIPE, 0
     changes: dict[str, object] = {}
-    origins: dict[str, Origin] = {"recipe": BUILT_IN, "style": BUILT_IN}
+    origins: dict[str, Origin] = dict.fromkeys(("recipe", "style", "priority"), BUILT_IN)
     for level in levels:
         name = level.settings.recipe or name
+        priority = priority if level.settings.priority is None else level.settings.priority
         changes |= level.settings.changes()
         origins |= level.origins
     own = dict.fromkeys(_RECIPE_KEYS, Origin(f"recipe {name}"))
     bases = FORMER_DEFAULTS if origins["recipe"] is BUILT_IN else ()
     former = tuple(RECIPES[base].with_changes(changes) for base in bases)
-    return ResolvedSettings(RECIPES[name].with_changes(changes), styles, {**own, **origins}, former)
+    return ResolvedSettings(RECIPES[name].with_changes(changes), styles, {**own, **origins}, former, priority)
 
 
 def _styles_of(levels: Sequence[_Level], library: StyleLibrary) -> tuple[tuple[StyleSource, ...], list[str]]:

@@ -150,6 +150,33 @@ def test_a_queued_photo_whose_settings_change_is_queued_with_the_later_ones(hous
     assert job.identity != first.identity
 
 
+def test_what_is_queued_follows_the_priority_of_its_folder_and_of_those_above(house):
+    for name in ("a/1.jpg", "a/2.jpg", "b/1.jpg", "c/d/1.jpg"):
+        house.drop(name, name.encode())
+        house.rest()
+    before = {name: house.jobs(name)[0].identity for name in ("a/1.jpg", "c/d/1.jpg")}
+    house.drop("a/style.yaml", b"priority: -3\n")
+    house.drop("c/style.yaml", b"priority: 2\n")
+    house.rest()
+    queued = [(str(job.path), job.priority) for job in house.ledger.overview().queued]
+    assert queued == [("c/d/1.jpg", 2), ("b/1.jpg", 0), ("a/1.jpg", -3), ("a/2.jpg", -3)]
+    assert {name: house.jobs(name)[0].identity for name in before} == before
+    house.remove("a/style.yaml")
+    house.rest()
+    assert [job.priority for job in house.ledger.overview().queued] == [2, 0, 0, 0]
+
+
+def test_another_priority_has_nothing_painted_again(busy_house):
+    house = busy_house
+    house.drop("a.jpg")
+    house.rest()
+    before = list(house.files())
+    house.drop("style.yaml", b"priority: 5\n")
+    house.rest()
+    assert list(house.files()) == before
+    assert house.states("a.jpg") == ["done"]
+
+
 def test_settings_that_change_back_lead_to_the_painting_that_is_there(busy_house):
     house = busy_house
     house.drop("a.jpg")

@@ -457,6 +457,7 @@ def test_the_examples_comments_uncommented_are_valid_and_show_swifts_values(tmp_
     config = load_config(tmp_path / "config.yaml")
     assert config.defaults.changes() == SWIFT.model_dump(exclude={"recipe"})
     assert (config.defaults.recipe, config.defaults.style) == ("swift", ("water-garden",))
+    assert config.defaults.priority == 0
     assert config.memory_limit == 6 * 2**30
     assert config.threads == 4 and config.archive == tmp_path / "archive" and len(config.ignore) == 2
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from monet_watch.errors import LedgerError
-from monet_watch.ledger import Attempt, Job, JobState, Ledger
+from monet_watch.ledger import BATCH_PAUSE_SECONDS, Attempt, Job, JobState, Ledger
 
 PHOTO = PurePosixPath("holiday/IMG_1234.jpg")
 OTHER = PurePosixPath("holiday/IMG_1235.jpg")
@@ -518,6 +518,116 @@ class TestNextQueued:
         assert ledger.next_queued() is None
 
 
+class TestTurns:
+    """The order of the queue, as the ledger's docstring states it."""
+
+    def test_the_highest_priority_comes_first(self, ledger):
+        for name, priority in (("low", -1), ("middle", 0), ("high", 7)):
+            queue(ledger, PurePosixPath(f"{name}.jpg"), name, priority=priority)
+
+        assert painted(ledger) == ["high.jpg", "middle.jpg", "low.jpg"]
+
+    def test_folders_take_turns(self, file):
+        with Ledger.open(file, lambda: 1.0) as ledger:
+            for folder in "abc":
+                for number in range(3):
+                    queue(ledger, PurePosixPath(f"{folder}/{number}"), f"{folder}{number}")
+
+            order = painted(ledger)
+
+        assert order == ["a/0", "a/1", "b/0", "c/0", "a/2", "b/1", "c/1", "b/2", "c/2"]
+
+    def test_a_photo_that_comes_alone_does_not_wait_for_the_bulk_in_its_own_folder(self, file):
+        clock = Hands()
+        with Ledger.open(file, clock) as ledger:
+            for number in range(1000):
+                queue(ledger, PurePosixPath(f"{number}.jpg"), f"{number}")
+            clock.time += BATCH_PAUSE_SECONDS
+            queue(ledger, PurePosixPath("alone.jpg"), "alone")
+
+            assert painted(ledger, 3) == ["0.jpg", "1.jpg", "alone.jpg"]
+
+    def test_the_list_of_what_comes_next_is_in_that_order(self, ledger):
+        for name, priority in (("a/0", 0), ("a/1", 0), ("b/0", 0), ("c/0", 1)):
+            queue(ledger, PurePosixPath(name), name, priority=priority)
+
+        told = [str(job.path) for job in ledger.overview().queued]
+
+        assert told == painted(ledger)
+
+    def test_another_priority_moves_what_is_queued_of_a_folder_and_nothing_else(self, ledger):
+        for name in ("a/0", "a/1", "a/b/0", "c/0"):
+            queue(ledger, PurePosixPath(name), name)
+
+        ledger.prioritise(PurePosixPath("c"), 1)
+        ledger.prioritise(PurePosixPath("a/b"), -1)
+
+        assert [job.priority for job in ledger.overview().queued] == [1, 0, 0, -1]
+        assert painted(ledger) == ["c/0", "a/0", "a/1", "a/b/0"]
+
+    def test_a_bulk_that_is_given_a_priority_begins_its_turns_beside_those_that_have_it(self, ledger):
+        for number in range(6):
+            queue(ledger, PurePosixPath(f"vip/{number}"), f"vip{number}", priority=1)
+        assert painted(ledger, 3) == ["vip/0", "vip/1", "vip/2"]
+        for number in range(6):
+            queue(ledger, PurePosixPath(f"bulk/{number}"), f"bulk{number}")
+
+        ledger.prioritise(PurePosixPath("bulk"), 1)
+
+        assert painted(ledger, 5) == ["vip/3", "vip/4", "bulk/0", "vip/5", "bulk/1"]
+
+    def test_a_job_that_its_worker_died_of_has_its_place_again(self, ledger):
+        jobs = [queue(ledger, PurePosixPath(f"{number}.jpg"), f"{number}") for number in range(3)]
+        ledger.start(jobs[0].id, "cpu")
+        ledger.requeue(jobs[0].id, outcome="worker died")
+
+        assert painted(ledger) == ["0.jpg", "1.jpg", "2.jpg"]
+
+    @given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from([0.0, BATCH_PAUSE_SECONDS])), max_size=40))
+    @settings(max_examples=60, deadline=None)
+    def test_nobody_starves_and_a_batch_keeps_its_order(self, arrivals):
+        """Even while a photo arrives with every painting: a round can at most double the one before."""
+        clock, order, batches = Hands(), list[str](), dict[tuple[str, int], list[str]]()
+        last = dict[str, tuple[float, int]]()
+        with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder, "ledger.db"), clock) as ledger:
+            for number in range(4):
+                queue(ledger, PurePosixPath(f"bulk/{number}"), f"bulk/{number}")
+            for number, (name, pause) in enumerate(arrivals):
+                clock.time += pause
+                before, count = last.get(name, (-100.0, 0))
+                last[name] = clock.time, count + (clock.time - before >= BATCH_PAUSE_SECONDS)
+                batches.setdefault((name, last[name][1]), []).append(f"{name}/{number}")
+                queue(ledger, PurePosixPath(f"{name}/{number}"), f"{name}/{number}")
+                order += painted(ledger, 1)
+            order += painted(ledger)
+
+        batches["bulk", 1] = [f"bulk/{number}" for number in range(4)]
+        assert sorted(order) == sorted(path for members in batches.values() for path in members)
+        for members in batches.values():
+            assert [path for path in order if path in members] == members
+        for number in range(4):
+            assert order.index(f"bulk/{number}") < 2 ** (number + 1)
+
+
+class Hands:
+    """A clock that goes on when it is told to."""
+
+    time = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def painted(ledger: Ledger, most: int = 10_000) -> list[str]:
+    """Paint what is queued, one after the other, and return the photos in that order."""
+    order = []
+    while len(order) < most and (job := ledger.next_queued()) is not None:
+        ledger.start(job.id, "cpu")
+        ledger.finish(job.id)
+        order.append(str(job.path))
+    return order
+
+
 class TestFinished:
     def test_paintings_of_an_identity_are_listed_newest_first(self, ledger):
         first = done(ledger, PHOTO, "a")
@@ -792,7 +902,7 @@ class TestTheFile:
                 for name in ("user_version", "application_id", "journal_mode")
             ]
 
-        assert marks == [1, int.from_bytes(b"MONW"), "wal"]
+        assert marks == [2, int.from_bytes(b"MONW"), "wal"]
 
     @pytest.mark.parametrize("how", [Ledger.open, Ledger.open_read_only])
     def test_the_record_of_a_later_version_is_refused_with_a_remedy_and_left_alone(self, file, how):
@@ -871,6 +981,53 @@ class TestTheFile:
             with Ledger.open_read_only(file) as reader:
                 assert len(reader.waiting()) == 1
         assert list(tmp_path.iterdir()) == [file]
+
+
+VERSION_1 = Path(__file__).with_name("ledger_version_1.sql")
+
+
+class TestAnEarlierVersion:
+    """``ledger_version_1.sql`` is what version 1 of the schema wrote: four folders' photos, in every state."""
+
+    @pytest.fixture
+    def upgraded(self, file: Path, clock: Clock) -> Iterator[Ledger]:
+        with contextlib.closing(sqlite3.connect(file)) as raw:
+            raw.executescript(VERSION_1.read_text(encoding="utf-8"))
+        with Ledger.open(file, clock) as ledger:
+            yield ledger
+
+    def test_nothing_of_it_is_lost(self, upgraded):
+        assert upgraded.overview().counts == {WAITING: 1, QUEUED: 5, RUNNING: 1, DONE: 1, PROBLEM: 1}
+        job = upgraded.known(PurePosixPath("holiday/done.jpg"))[0]
+        assert (job.identity, job.folder, job.settings) == ("x", PurePosixPath("holiday/done-x"), '{"steps": 400}')
+        assert [attempt.outcome for attempt in upgraded.attempts(job.id)] == ["done"]
+        assert upgraded.noted("heartbeat") == "0"
+
+    def test_its_queue_is_a_batch_of_each_folder_that_take_turns(self, upgraded):
+        upgraded.recover()
+        deep = os.fsdecode(b"holiday/caf\xe9/deep.jpg")
+
+        assert painted(upgraded) == [
+            "holiday/c.jpg", "top.jpg", deep, "holiday/a.jpg", "holiday/b.jpg", "holiday/runs.jpg",
+        ]  # fmt: skip
+
+    def test_what_is_dropped_later_goes_on_with_its_folders_batch(self, upgraded):
+        top, holiday = PurePosixPath("later.jpg"), PurePosixPath("holiday/later.jpg")
+        queue(upgraded, top, "later")
+        queue(upgraded, holiday, "later too")
+
+        order = painted(upgraded)
+
+        assert order.index("top.jpg") < order.index("later.jpg") < order.index("holiday/b.jpg")
+
+    def test_whoever_only_reads_is_told_to_start_the_daemon_first(self, file):
+        with contextlib.closing(sqlite3.connect(file)) as raw:
+            raw.executescript(VERSION_1.read_text(encoding="utf-8"))
+            raw.execute("PRAGMA journal_mode = WAL")
+
+        with pytest.raises(LedgerError, match="earlier version") as caught:
+            Ledger.open_read_only(file)
+        assert "Start the daemon" in caught.value.remedy
 
 
 READ = """
@@ -1073,8 +1230,9 @@ class TestManyPhotos:
             lambda ledger: ledger.waiting(),
             lambda ledger: queue(ledger, PHOTO, "new"),
             lambda ledger: ledger.forget(PHOTO),
+            lambda ledger: ledger.prioritise(PHOTO.parent, 1),
         ],
-        ids=["next", "finished", "known", "owner", "problems", "waiting", "queue", "forget"],
+        ids=["next", "finished", "known", "owner", "problems", "waiting", "queue", "forget", "prioritise"],
     )
     def test_what_is_asked_for_each_photo_goes_straight_to_its_rows(self, crowded, ask):
         steps = plans(crowded, ask)
@@ -1132,6 +1290,9 @@ class Row:
     mtime_ns: int
     identity: str | None = None
     queued_at: float | None = None
+    priority: int = 0
+    round: int = 0
+    opened: int = 0
     attempts: int = 0
     outcomes: list[str] = field(default_factory=list)
     folder: PurePosixPath | None = None
@@ -1168,7 +1329,25 @@ class Model:
 
     def next_queued(self) -> int | None:
         free = [job for job in self.rows if self.may_start(job)]
-        return min(free, key=lambda job: (self.rows[job].queued_at, job), default=None)
+        return min(free, key=lambda job: (*self.turn_of(job), job), default=None)
+
+    def turn_of(self, job: int) -> tuple[int, int, float]:
+        row = self.rows[job]
+        assert row.queued_at is not None
+        return (-row.priority, row.round, row.queued_at)
+
+    def take_place(self, path: PurePosixPath, priority: int, queued_at: float) -> tuple[int, int]:
+        """Round and first round of the batch of a job that is queued at this moment."""
+        level = [(job, row) for job, row in self.rows.items() if row.state is QUEUED and row.priority == priority]
+        after = 1 + min((row.round for _, row in level), default=0)
+        lane = [(row.queued_at, job) for job, row in level if row.path.parent == path.parent]
+        if not lane:
+            return after, after
+        last = self.rows[max(lane)[1]]
+        if queued_at - last.queued_at < BATCH_PAUSE_SECONDS:
+            return max(after, last.round + 1), last.opened
+        opened = max(after, last.opened + 1)
+        return opened, opened
 
     def give_up(self, job: int, state: JobState, outcome: str) -> None:
         row = self.rows[job]
@@ -1223,9 +1402,9 @@ class AnyWay(RuleBasedStateMachine):
         row = self.model.rows.setdefault(job.id, Row(path, WAITING, 0, 0))
         row.state, row.turn, row.mtime_ns, row.queued_at = WAITING, self.model.next_turn(), self.mtime_ns, None
 
-    @rule(path=some_path, identity=some_identity)
-    def queues(self, path, identity):
-        job = queue(self.ledger, path, identity, mtime_ns=self.touched())
+    @rule(path=some_path, identity=some_identity, priority=st.sampled_from([0, 0, 1]))
+    def queues(self, path, identity, priority):
+        job = queue(self.ledger, path, identity, mtime_ns=self.touched(), priority=priority)
         twin, old = self.model.twin(path, identity), self.model.unfinished(path)
         if twin is not None and self.model.rows[twin].state in (RUNNING, DONE):
             assert job.id == twin
@@ -1236,8 +1415,9 @@ class AnyWay(RuleBasedStateMachine):
             row = self.model.rows.setdefault(job.id, Row(path, WAITING, 0, 0))
             if row.identity != identity:
                 row.attempts, row.folder = 0, None
-            if row.identity != identity or row.state is not QUEUED:
-                row.queued_at = job.queued_at
+            if row.identity != identity or row.state is not QUEUED or row.priority != priority:
+                row.round, row.opened = self.model.take_place(path, priority, job.queued_at)
+                row.queued_at, row.priority = job.queued_at, priority
                 assert job.queued_at == self.clock.time or old is None
             row.state, row.identity = QUEUED, identity
         row.turn, row.mtime_ns = self.model.next_turn(), self.mtime_ns
@@ -1317,6 +1497,8 @@ class AnyWay(RuleBasedStateMachine):
         assert sorted(ids(again)) == sorted(problems)
         for job in again:
             row = self.model.rows[job.id]
+            if row.identity:
+                row.round, row.opened = self.model.take_place(row.path, row.priority, job.queued_at)
             row.state, row.attempts, row.queued_at = (QUEUED if row.identity else WAITING), 0, job.queued_at
 
     @rule(job=some_job)

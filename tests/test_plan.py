@@ -33,6 +33,15 @@ def key(inbox: Path, folder: str = ".", weights: WeightsFile = WEIGHTS) -> str:
     return planner(inbox, weights).plan(PurePosixPath(folder)).settings_key
 
 
+def test_the_priority_is_no_part_of_what_is_painted(inbox):
+    before = planner(inbox).plan(PurePosixPath("trip"))
+    (inbox / "style.yaml").write_text("priority: 5\n")
+    after = planner(inbox).plan(PurePosixPath("trip"))
+    assert (before.priority, after.priority) == (0, 5)
+    assert after.settings_key == before.settings_key
+    assert after.to_json() == before.to_json()
+
+
 def test_a_plan_knows_its_styles_by_the_hash_of_their_bytes(inbox):
     (style,) = planner(inbox).plan(PurePosixPath()).styles
     assert style.sha256 == hashlib.sha256(tiny_png(1)).hexdigest()

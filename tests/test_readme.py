@@ -21,7 +21,7 @@ def test_the_table_has_every_setting_and_no_other():
 
 @pytest.mark.parametrize("key", StyleSettings.model_fields)
 def test_the_table_shows_the_default(key):
-    defaults = {**RECIPES[DEFAULT_RECIPE].model_dump(), "style": DEFAULT_STYLE}
+    defaults = {**RECIPES[DEFAULT_RECIPE].model_dump(), "style": DEFAULT_STYLE, "priority": 0}
     if isinstance(defaults[key], float):
         assert float(ROWS[key]) == defaults[key]
     elif isinstance(defaults[key], tuple):

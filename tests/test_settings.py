@@ -87,7 +87,7 @@ def names(resolved: ResolvedSettings) -> list[str]:
 
 
 def test_every_field_of_a_recipe_can_be_set_and_nothing_else():
-    assert set(StyleSettings.model_fields) == set(Recipe.model_fields) | {"style"}
+    assert set(StyleSettings.model_fields) == set(Recipe.model_fields) | {"style", "priority"}
 
 
 def test_nothing_is_given_until_it_is_given():
@@ -227,7 +227,7 @@ def test_without_any_settings_it_is_swift_with_the_bundled_style(folders, tmp_pa
 
 
 def test_every_key_and_the_style_have_an_origin(folders):
-    assert set(folders.resolve(ROOT).origins) == set(Recipe.model_fields) | {"style"}
+    assert set(folders.resolve(ROOT).origins) == set(Recipe.model_fields) | {"style", "priority"}
 
 
 def test_config_then_root_then_folder_the_deepest_given_value_wins(inbox, library):
@@ -304,6 +304,7 @@ KEYS = {
     "content_layers": st.sampled_from([["conv4_2"], ["conv1_1", "conv5_1"]]),
     "recipe": st.sampled_from(["swift", "classic", "quick"]),
     "style": st.sampled_from(["turner", "water-garden"]),
+    "priority": st.integers(-100, 100),
 }
 levels = st.dictionaries(st.sampled_from(sorted(KEYS)), st.none()).flatmap(
     lambda chosen: st.fixed_dictionaries({key: KEYS[key] for key in chosen})
@@ -313,7 +314,7 @@ levels = st.dictionaries(st.sampled_from(sorted(KEYS)), st.none()).flatmap(
 @given(levels, st.lists(st.tuples(levels, st.sets(st.sampled_from(["style.jpg", "style-2.png"]))), max_size=4))
 def test_in_any_chain_the_deepest_given_value_wins_and_its_origin_names_the_place(default, chain):
     values = SWIFT.model_dump()
-    origins = dict.fromkeys(values, "recipe swift") | {"recipe": "built in", "style": "built in"}
+    origins = dict.fromkeys(values, "recipe swift") | dict.fromkeys(("recipe", "style", "priority"), "built in")
     styles = ["water-garden"]
     explicit = {}
 
@@ -348,6 +349,7 @@ def test_in_any_chain_the_deepest_given_value_wins_and_its_origin_names_the_plac
         base = RECIPES[explicit.get("recipe", "swift")].model_dump()
 
     explicit.pop("style", None)
+    assert resolved.priority == explicit.pop("priority", 0)
     expected = {**base, **explicit, "content_layers": tuple(explicit.get("content_layers", base["content_layers"]))}
     assert resolved.recipe.model_dump() == expected
     assert names(resolved) == styles
@@ -724,6 +726,13 @@ def test_that_list_of_numbers_is_complete():
     assert {key for key, _ in mark.args[1]} == set(Recipe.model_fields) - {"recipe"}
 
 
+@pytest.mark.parametrize("value", ["101", "-101", "1.5", "high", "true"])
+def test_a_priority_is_a_whole_number_from_minus_100_to_100(inbox, folders, value):
+    put(inbox / "style.yaml", f"priority: {value}\n")
+    with pytest.raises(SettingsError, match=r"style\.yaml:1:11: priority: "):
+        folders.resolve(ROOT)
+
+
 def test_the_recipes_name_does_not_change_the_key():
     assert key_of({"recipe": "another"}) == key_of()
 
@@ -819,7 +828,7 @@ def test_the_schema_describes_every_key_with_words_and_swifts_value():
     assert set(properties) == set(StyleSettings.model_fields)
     assert all(each["description"] for each in properties.values())
     defaults = {key: each["default"] for key, each in properties.items()}
-    assert defaults == {**SWIFT.model_dump(mode="json"), "style": "water-garden"}
+    assert defaults == {**SWIFT.model_dump(mode="json"), "style": "water-garden", "priority": 0}
 
 
 def test_the_schema_has_the_bounds_and_choices():
