@@ -148,7 +148,7 @@ class Config(BaseModel):
     memory_limit: _Memory | None = None
     settle_seconds: _Number = Field(2.0, ge=0, le=3600)
     rescan_seconds: _Number = Field(300.0, ge=1, le=86400)
-    watch: Literal["auto", "events", "polling"] = "auto"
+    watch: Literal["auto", "events", "polling", "scans"] = "auto"
     polling_seconds: _Number = Field(5.0, ge=0.1, le=3600)
     after: Literal["keep", "move", "delete"] = "keep"
     archive: _Path | None = None

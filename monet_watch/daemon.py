@@ -18,8 +18,9 @@ from typing import Protocol
 from monet_watch.arrivals import Arrivals
 from monet_watch.dispatch import Dispatch, FromWorker
 from monet_watch.errors import MonetWatchError
+from monet_watch.inbox.hints import EventsLost, FileGone, FileTouched, FolderAppeared, FolderGone, WatchMessage
 from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, SurveyMessage
-from monet_watch.inbox.watch import FileGone, FileTouched, FolderAppeared, FolderGone, Watch, WatchMessage
+from monet_watch.inbox.watch import Watch
 from monet_watch.ledger import HEARTBEAT_KEY, PAUSED_KEY, RESTING_KEY, JobState, Ledger, Overview
 from monet_watch.notices import Level, Listener, tell
 from monet_watch.requests import Desk
@@ -188,12 +189,8 @@ class Daemon:
     def _sort(self, message: Message) -> None:
         arrivals = self._parts.arrivals
         match message:
-            case FileTouched(path, closed):
-                arrivals.touched(path, closed)
-            case FileGone(path):
-                arrivals.gone(path)
-            case FolderAppeared(path) | FolderGone(path):
-                arrivals.scan(path)
+            case FileTouched() | FileGone() | FolderAppeared() | FolderGone() | EventsLost():
+                self._heed(message)
             case Scanned():
                 self._scanned(message)
             case Hashed():
@@ -224,6 +221,22 @@ class Daemon:
             self._inbox_away = True
             self._tell("problem", f"{reason} {remedy}".strip(), level=Level.ERROR)
         self._due["scan"] = min(self._due["scan"], self._parts.clock() + _RETRY_WATCH_SECONDS)
+
+    def _heed(self, hint: WatchMessage) -> None:
+        match hint:
+            case FileTouched(path, closed):
+                self._parts.arrivals.touched(path, closed)
+            case FileGone(path):
+                self._parts.arrivals.gone(path)
+            case FolderAppeared(path) | FolderGone(path):
+                self._parts.arrivals.scan(path)
+            case EventsLost():
+                self._events_lost()
+
+    def _events_lost(self) -> None:
+        text = "More happened in the inbox at once than the system remembers; everything is looked through."
+        self._tell("watching", text, level=Level.WARNING)
+        self._due["scan"] = self._parts.clock()  # and once, however often it is said
 
     def _stop_asked(self, asked: StopAsked) -> None:
         if asked.at_once:
@@ -257,7 +270,8 @@ class Daemon:
 
     def _tend_watch(self) -> None:
         """Start the watch, or a new one if it has died; while it cannot be started the scans do its work."""
-        if self._watch is not None and self._watch.alive():
+        trouble = self._watch.trouble() if self._watch is not None else ""
+        if self._watch is not None and not trouble:
             self._due["watch"] = self._parts.clock() + _LONGEST_NAP_SECONDS
             return
         if not self._is_due("watch", _RETRY_WATCH_SECONDS):
@@ -324,7 +338,7 @@ class Daemon:
 
     def _who_is_missing(self) -> str:
         clock = self._parts.clock()
-        if self._inbox_away or (self._watch is not None and self._watch.alive()):
+        if self._inbox_away or (self._watch is not None and not self._watch.trouble()):
             self._watched_at = clock
         if not self._parts.arrivals.attended:
             return "The thread that looks through the inbox"

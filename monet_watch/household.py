@@ -223,7 +223,9 @@ class _Rooms:
             arrivals=arrivals,
             dispatch=dispatch,
             desk=self._desk(arrivals, dispatch),
-            make_watch=lambda: WatchdogWatch(config.inbox, post, Mode(config.watch), config.polling_seconds),
+            make_watch=lambda: WatchdogWatch(
+                config.inbox, post, Mode(config.watch), config.polling_seconds, self.sieve.enters
+            ),
             notifier=Notifier.from_environment(self.house.environ),
             view=self.house.console,
             tell=self.house.tell,

@@ -16,10 +16,11 @@ from monet_watch.checkpoints import Checkpoints
 from monet_watch.daemon import Daemon, DaemonParts, Mailbox, Message
 from monet_watch.delivery import read_record
 from monet_watch.dispatch import Dispatch, DispatchParts
+from monet_watch.inbox.hints import FileGone, FileTouched
 from monet_watch.inbox.ignore import IgnoreList, Sieve
 from monet_watch.inbox.settle import Settling
 from monet_watch.inbox.survey import SurveyMessage, Surveyor
-from monet_watch.inbox.watch import FileGone, FileTouched, ScriptedWatch, WatchRefusedError
+from monet_watch.inbox.watch import ScriptedWatch, WatchRefusedError
 from monet_watch.ledger import Job, Ledger, Overview
 from monet_watch.notices import Notice
 from monet_watch.outbox.files import Outbox

@@ -1,64 +1,40 @@
 """The watcher: file system events in, frozen messages out.
 
-Messages are hints, not the truth. They may be doubled, late, out of order or lost (a queue that overflows, a folder
-made while the limit of watches is reached), so whoever gets one looks for itself, and scans from time to time.
-Folders reached over a symlink are not watched, as they are not scanned.
+Messages are hints, not the truth (`monet_watch.inbox.hints`), whatever they come from: inotify, another system's
+events, or looking through folders again and again. Folders reached over a symlink are not watched, as they are not
+scanned.
 """
 
 import errno
 import os
-import re
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Final, Protocol, Self, cast
+from typing import Final, Protocol, Self
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
-from watchdog.observers.polling import PollingObserver, PollingObserverVFS
+from watchdog.observers.polling import PollingObserver
 from watchdog.utils import BaseThread
 
 from monet_watch.errors import MonetWatchError
-from monet_watch.inbox.survey import InboxGoneError, inbox_identity
+from monet_watch.inbox.hints import FileGone, FileTouched, FolderAppeared, FolderGone, WatchMessage
+from monet_watch.inbox.home import Home
+from monet_watch.inbox.mounts import MountPoint, Mounts, mountinfo
+from monet_watch.inbox.parts import Parts, parts_of
+from monet_watch.inbox.polling import Poller
+from monet_watch.inbox.survey import inbox_identity
 
-__all__ = [
-    "FileGone",
-    "FileTouched",
-    "FolderAppeared",
-    "FolderGone",
-    "Mode",
-    "ScriptedWatch",
-    "Watch",
-    "WatchMessage",
-    "WatchRefusedError",
-    "WatchdogWatch",
-    "file_system_of",
-    "needs_polling",
-]
+__all__ = ["Mode", "ScriptedWatch", "Watch", "WatchRefusedError", "WatchdogWatch"]
 
-_MOUNTS = Path("/proc/self/mountinfo")
 _CLOSE_SECONDS = 5.0
-_DEEPEST_POLLED = 250  # levels; watchdog descends by recursion, and whoever fills the inbox decides how deep
-
-# Where another machine, or another system under the same roof, changes files without this kernel's knowing.
-_UNSEEN_CHANGES: Final = frozenset(
-    (
-        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "smb2", "ncpfs", "afs", "coda", "9p", "fuse"),
-        *("ceph", "glusterfs", "lustre", "gpfs", "beegfs", "orangefs", "pvfs2", "ocfs2", "gfs2"),
-        *("virtiofs", "vboxsf", "vmhgfs", "prl_fs", "drvfs", "fakeowner"),
-    )
-)
-_HOW_TO_RAISE: Final = {
-    errno.ENOSPC: "the limit of inotify watches is reached; raise it with sysctl fs.inotify.max_user_watches=1048576",
-    errno.EMFILE: "the limit of inotify instances, or of open files, is reached; "
-    "raise it with sysctl fs.inotify.max_user_instances=1024",
-}
+_HAS_INOTIFY: Final = sys.platform == "linux"
+_ROOT = PurePosixPath()
+_WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
+_MANY_WATCHES = 1 << 20
 
 
 class WatchRefusedError(MonetWatchError):
@@ -66,44 +42,13 @@ class WatchRefusedError(MonetWatchError):
 
 
 class Mode(StrEnum):
-    """How the inbox is watched. AUTO chooses between the others."""
+    """How the inbox is watched. AUTO chooses; MIXED is by events here and by polling there, SCANS not at all."""
 
     AUTO = "auto"
     EVENTS = "events"
     POLLING = "polling"
-
-
-@dataclass(frozen=True, slots=True)
-class FileTouched:
-    """A file was made, written or moved in. ``closed``: whoever wrote it has closed it or moved it into place."""
-
-    path: PurePosixPath
-    closed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FileGone:
-    """A file was deleted or moved away, and nothing bears its name."""
-
-    path: PurePosixPath
-
-
-@dataclass(frozen=True, slots=True)
-class FolderAppeared:
-    """A folder was made or moved in: its files may have no events of their own; scan it."""
-
-    path: PurePosixPath
-
-
-@dataclass(frozen=True, slots=True)
-class FolderGone:
-    """A folder was deleted or moved away, with everything below it."""
-
-    path: PurePosixPath
-
-
-WatchMessage = FileTouched | FileGone | FolderAppeared | FolderGone
-"""What a `Watch` posts. Paths are relative to the inbox; names that are not UTF-8 have surrogate escapes."""
+    MIXED = "events and polling"
+    SCANS = "scans"
 
 
 class Watch(Protocol):
@@ -111,14 +56,18 @@ class Watch(Protocol):
 
     @property
     def mode(self) -> Mode:
-        """EVENTS or POLLING, never AUTO, once started."""
+        """EVENTS, POLLING, MIXED or SCANS, never AUTO, once started. It changes when the system grants no more."""
 
     @property
     def reason(self) -> str:
-        """Why this mode, in plain words, once started."""
+        """Why this mode, in plain words, once started; and what to do for a better one, where there is one."""
 
-    def alive(self) -> bool:
-        """Whether changes are still noticed. If not: leave this watch, enter another, and scan."""
+    @property
+    def limited(self) -> bool:
+        """Whether the system grants less than was asked for."""
+
+    def trouble(self) -> str:
+        """Why changes are no longer noticed, empty while they are. Then leave this watch, enter another, and scan."""
 
     def __enter__(self) -> Self: ...
 
@@ -127,73 +76,63 @@ class Watch(Protocol):
     ) -> None: ...
 
 
-def file_system_of(path: PurePosixPath, mountinfo: str) -> str:
-    """Return the type of the file system that the absolute ``path`` lies on, empty if that cannot be told.
-
-    ``mountinfo`` is the text of ``/proc/self/mountinfo`` (proc_pid_mountinfo(5)). The way goes from mount to mount as
-    the kernel's does, so that what is hidden under a later mount does not count.
-    """
-    mounts = [mount for mount in map(_mount, mountinfo.split("\n")) if mount and path.is_relative_to(mount.point)]
-    numbers = {mount.number for mount in mounts}
-    above, file_system = "", ""
-    while inner := [mount for mount in mounts if (mount.parent if mount.parent in numbers else "") == above]:
-        reached = min(inner, key=lambda mount: len(mount.point.parts))
-        mounts.remove(reached)
-        above, file_system = reached.number, reached.file_system
-    return file_system
-
-
-def needs_polling(file_system: str) -> bool:
-    """Whether files of such a file system change without events: network, FUSE and shared-folder mounts.
-
-    ``fuseblk`` is not one of them: it holds a disk of this machine.
-    """
-    return file_system in _UNSEEN_CHANGES or file_system.startswith("fuse.")
-
-
 class WatchdogWatch:
-    """Watches ``root`` and everything below it with one watchdog observer.
+    """Watches ``root`` and everything below it that ``enters`` says is of interest.
 
-    ``post`` is called from the observer's thread; it must only post. AUTO takes events unless the file system has none
-    for changes made elsewhere, or the system refuses them. With polling, everything is looked at every
+    ``post`` is called from other threads; it must only post. AUTO takes events, but for the parts whose file system has
+    none for changes made elsewhere, and for what the system refuses; those are looked through every
     ``polling_seconds``.
 
-    Entering raises `InboxGoneError` if ``root`` is not there, and `WatchRefusedError` if the mode asked for cannot be
-    had (AUTO falls back to polling, and ``reason`` tells).
+    Entering raises `InboxGoneError` if ``root`` is not there, and `WatchRefusedError` if events were asked for and
+    there are none at all (AUTO polls, and ``reason`` tells).
     """
 
     def __init__(
-        self, root: Path, post: Callable[[WatchMessage], None], mode: Mode = Mode.AUTO, polling_seconds: float = 5.0
+        self,
+        root: Path,
+        post: Callable[[WatchMessage], None],
+        mode: Mode = Mode.AUTO,
+        polling_seconds: float = 5.0,
+        enters: Callable[[PurePosixPath], bool] = lambda folder: True,
     ) -> None:
         self._root = root
         self._post = post
         self._wish = mode
         self._polling_seconds = polling_seconds
-        self._mode = mode
-        self._reason = ""
+        self._enters = enters
         self._running: _Running | None = None
 
     @property
     def mode(self) -> Mode:
-        """EVENTS or POLLING once started; before, what was asked for."""
-        return self._mode
+        """How it is watched once started; before, what was asked for."""
+        return self._running.mode if self._running is not None else self._wish
 
     @property
     def reason(self) -> str:
         """Why this mode, in plain words, once started."""
-        return self._reason
+        if self._running is None:
+            return ""
+        asked = "" if self._wish is Mode.AUTO else "The settings ask for it."
+        sentences = (asked or self._running.nature(), self._running.shortage(self._polling_seconds))
+        return " ".join(filter(None, sentences))
 
-    def alive(self) -> bool:
-        """Whether changes are still noticed: every thread runs, and the inbox is there and is the same folder."""
-        return self._running is not None and self._running.alive()
+    @property
+    def limited(self) -> bool:
+        """Whether the system grants less than was asked for."""
+        return self._running is not None and bool(self._running.shortage(self._polling_seconds))
+
+    def trouble(self) -> str:
+        """Why changes are no longer noticed, empty while they are: a thread ended, or the inbox is another folder."""
+        return self._running.trouble() if self._running is not None else "it has not been started"
 
     def __enter__(self) -> Self:
-        home = _Home(self._root)
-        self._mode, self._reason = self._choose(home.path)
-        if self._mode is Mode.EVENTS:
-            self._start_events(home)
-        if self._mode is Mode.POLLING:
-            self._start_polling(home)
+        home, mounted = Home(self._root), mountinfo()
+        parts = self._parts(home.path, Mounts.parse(mounted))
+        self._running = running = _Running(home, parts, mounted, self._post, self._polling_seconds)
+        try:
+            running.start()
+        except OSError as error:
+            self._refused(running, error)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -201,41 +140,29 @@ class WatchdogWatch:
         if running is not None:
             running.stop()
 
-    def _choose(self, home: Path) -> tuple[Mode, str]:
-        if self._wish is not Mode.AUTO:
-            return self._wish, "The settings ask for it."
-        file_system = _file_system_now(home)
-        if needs_polling(file_system):
-            return Mode.POLLING, f"The inbox lies on {file_system}, where changes made elsewhere cause no events."
-        return Mode.EVENTS, "The inbox lies on a file system that tells of changes."
+    def _parts(self, home: Path, mounts: Mounts) -> Parts:
+        match self._wish:
+            case Mode.EVENTS:
+                return Parts(home, (_ROOT,), {}, self._enters)
+            case Mode.POLLING:
+                return Parts(home, (), {_ROOT: ""}, self._enters)
+            case Mode.SCANS:
+                return Parts(home, (), {}, self._enters)
+            case _:
+                return parts_of(home, mounts, self._enters)
 
-    def _start_events(self, home: "_Home") -> None:
-        try:
-            self._running = _Running(home, self._post, _events_observer)
-            _probe(home.path)
-        except (OSError, RecursionError) as error:
-            self.__exit__(None, None, None)
-            self._refused(error)
-
-    def _refused(self, error: OSError | RecursionError) -> None:
-        inbox_identity(self._root)  # an inbox that has vanished is not a system that refuses
+    def _refused(self, running: "_Running", error: OSError) -> None:
         why = _why_refused(error)
-        if self._wish is Mode.EVENTS:
-            raise WatchRefusedError(
-                f"{self._root} cannot be watched by events: {why}.", "Or set watch: auto."
-            ) from error
-        self._mode, self._reason = Mode.POLLING, f"There are no events from the system: {why}."
-
-    def _start_polling(self, home: "_Home") -> None:
-        def observer() -> BaseObserver:
-            # The plain polling observer follows symlinks: out of the inbox, and round in circles.
-            return PollingObserverVFS(stat=_lstat, listdir=os.scandir, polling_interval=self._polling_seconds)
-
         try:
-            self._running = _Running(home, self._post, observer)
-        except OSError as error:
-            inbox_identity(self._root)
-            raise WatchRefusedError(f"{self._root} cannot be looked through: {_why_refused(error)}.") from error
+            inbox_identity(self._root)  # an inbox that has vanished is not a system that refuses
+            if self._wish is Mode.EVENTS:
+                raise WatchRefusedError(
+                    f"{self._root} cannot be watched by events: {why}.", "Or set watch: auto."
+                ) from error
+        except MonetWatchError:
+            self.__exit__(None, None, None)
+            raise
+        running.poll_instead(why)
 
 
 class ScriptedWatch:
@@ -245,106 +172,184 @@ class ScriptedWatch:
         self, post: Callable[[WatchMessage], None], mode: Mode = Mode.EVENTS, reason: str = "A script says so."
     ) -> None:
         self._post = post
-        self._mode = mode
-        self._reason = reason
-        self._alive = False
+        self._trouble = "it has not been started"
+        self.mode = mode
+        self.reason = reason
+        self.limited = False
 
-    @property
-    def mode(self) -> Mode:
-        """As given."""
-        return self._mode
-
-    @property
-    def reason(self) -> str:
-        """As given."""
-        return self._reason
-
-    def alive(self) -> bool:
-        """Whether it was entered, and neither left nor told to die."""
-        return self._alive
+    def trouble(self) -> str:
+        """Empty if it was entered, and neither left nor told to die."""
+        return self._trouble
 
     def say(self, *messages: WatchMessage) -> None:
-        """Post ``messages``. Like a real watch, one that is not alive posts nothing."""
-        for message in messages if self._alive else ():
+        """Post ``messages``. Like a real watch, one that is in trouble posts nothing."""
+        for message in messages if not self._trouble else ():
             self._post(message)
 
     def die(self) -> None:
-        """Notice nothing any more, as a watch does whose observer has ended."""
-        self._alive = False
+        """Notice nothing any more, as a watch does whose thread has ended."""
+        self._trouble = "a script has ended it"
 
     def __enter__(self) -> Self:
-        self._alive = True
+        self._trouble = ""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._alive = False
+        self._trouble = "it was left"
 
 
-@dataclass(frozen=True, slots=True)
-class _Mount:
-    number: str
-    parent: str
-    point: PurePosixPath
-    file_system: str
+class _Running:
+    """What watches, part by part, once it has started."""
 
+    def __init__(
+        self, home: Home, parts: Parts, mounted: str, post: Callable[[WatchMessage], None], polling_seconds: float
+    ) -> None:
+        self._home = home
+        self._parts = parts
+        self._mounted = mounted
+        self._mounts = _mounts_of(home.path, mounted)
+        self._post = post
+        self._poller = Poller(home, parts, post, polling_seconds)
+        self._events: _Events | None = None
+        self._refused = ""
+        self._beyond = 0
 
-def _mount(line: str) -> _Mount | None:
-    mounted, _, kind = line.partition(" - ")
-    fields = mounted.split(" ")
-    if len(fields) < 5 or not kind:
-        return None
-    point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
-    parent = fields[1] if fields[1] != fields[0] else ""
-    return _Mount(fields[0], parent, PurePosixPath(point), kind.split(" ")[0])
+    @property
+    def mode(self) -> Mode:
+        """How it is watched at this moment."""
+        if self._events is None:
+            return Mode.POLLING if self._poller.tops else Mode.SCANS
+        return Mode.MIXED if self._poller.tops else Mode.EVENTS
 
+    def start(self) -> None:
+        """Begin. Raises OSError if there are no events where there should be; the rest has begun then."""
+        for part in self._parts.by_polling:
+            self._poller.add(part)
+        if self._parts.by_events:
+            self._events = _start_events(self._home, self._parts, self._post, self._poll_beyond)
 
-def _file_system_now(home: Path) -> str:
-    try:
-        return file_system_of(PurePosixPath(home), os.fsdecode(_MOUNTS.read_bytes()))
-    except OSError:
-        return ""  # no Linux
+    def poll_instead(self, why: str) -> None:
+        """Look through everything: there are no events, for the reason ``why``."""
+        self._refused = why
+        for part in self._parts.by_events:
+            self._poller.add(part)
 
+    def _poll_beyond(self, folder: PurePosixPath) -> None:
+        self._beyond += 1
+        self._poller.add(folder)
 
-class _Home:
-    """The inbox as it was when the watch began, and where it really lies: inotify follows no symlink to it."""
+    def nature(self) -> str:
+        """What the file systems allow, in plain words."""
+        polled = dict(self._parts.by_polling)
+        at_the_root = polled.pop(_ROOT, None)
+        if at_the_root:
+            return f"The inbox lies on {at_the_root}, where changes made elsewhere cause no events."
+        told = "The inbox lies on a file system that tells of changes."
+        but = ", ".join(f"{part} lies on {file_system}" for part, file_system in polled.items())
+        return f"{told} But {but}, where changes made elsewhere cause no events." if but else told
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._identity = inbox_identity(root)
-        self.path = Path(os.path.realpath(root))
+    def shortage(self, polling_seconds: float) -> str:
+        """What the system does not grant, and how to make it; empty if it grants all that is needed."""
+        if self._refused:
+            return f"There are no events from the system: {self._refused}."
+        if not self._beyond or self._events is None:
+            return ""
+        return (
+            f"{self._events.folders} folders are watched by events; {self._beyond} more, with all that lies in them, "
+            f"are looked through every {polling_seconds:g} s instead: {_why_refused(OSError(errno.ENOSPC, ''))}."
+        )
 
-    def is_there(self) -> bool:
-        """Whether the inbox is still the same folder."""
-        try:
-            return inbox_identity(self._root) == self._identity
-        except InboxGoneError:
+    def trouble(self) -> str:
+        """Why changes are no longer noticed, empty while they are."""
+        if not self._home.is_there():
+            return "the inbox is not there, or is not the same folder any more"
+        if self._mounts_changed():
+            return "what is mounted in the inbox has changed"
+        return (self._events.trouble() if self._events is not None else "") or self._poller.trouble()
+
+    def _mounts_changed(self) -> bool:
+        mounted = mountinfo()
+        if mounted == self._mounted:
             return False
+        self._mounted = mounted
+        return _mounts_of(self._home.path, mounted) != self._mounts
 
-    def inside(self, place: bytes | str) -> PurePosixPath | None:
-        """The path relative to the inbox; None for the inbox itself, what lies outside, and no place at all."""
-        path = Path(os.fsdecode(place))
-        if not place or path == self.path or not path.is_relative_to(self.path):
-            return None
-        return PurePosixPath(*path.relative_to(self.path).parts)
+    def stop(self) -> None:
+        """End the threads, but don't wait for ever for one that hangs on a dead network mount."""
+        self._poller.stop()
+        if self._events is not None:
+            stopper = threading.Thread(target=self._events.stop, name="watch-stopper", daemon=True)
+            stopper.start()
+            stopper.join(_CLOSE_SECONDS)
 
-    def lacks(self, path: PurePosixPath) -> bool:
-        """Whether nothing is at ``path``. An error is no proof of that, and neither is an inbox that is not there."""
+
+def _mounts_of(home: Path, mounted: str) -> tuple[MountPoint | None, ...]:
+    mounts = Mounts.parse(mounted)
+    return (mounts.holding(PurePosixPath(home)), *mounts.below(PurePosixPath(home)))
+
+
+class _Events(Protocol):
+    """Whatever tells of changes by events."""
+
+    @property
+    def folders(self) -> int: ...
+
+    def trouble(self) -> str: ...
+
+    def stop(self) -> None: ...
+
+
+def _start_events(
+    home: Home, parts: Parts, post: Callable[[WatchMessage], None], beyond: Callable[[PurePosixPath], None]
+) -> _Events:
+    if not _HAS_INOTIFY:
+        return _Observed(home, post)
+    from monet_watch.inbox.inotify import EventTree  # another system cannot so much as import it
+
+    return EventTree(home, parts, post, beyond).__enter__()
+
+
+class _Observed:
+    """Another system's events: watchdog's observer, with every thread that it started."""
+
+    folders = 1
+
+    def __init__(self, home: Home, post: Callable[[WatchMessage], None]) -> None:
+        if Observer is PollingObserver:  # watchdog's answer on a system that it knows no events of
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        self._translator = _Translator(home, post)
+        before = set(threading.enumerate())
+        self._observer = Observer()
         try:
-            os.lstat(self.path / path)
-        except (FileNotFoundError, NotADirectoryError):
-            return self.is_there()
-        except OSError:
-            return False
-        return False
+            self._observer.schedule(self._translator, str(home.path), recursive=True)
+            self._observer.start()
+        except BaseException:
+            self.stop()
+            raise
+        self._threads = [thread for thread in _watchdog_threads() if thread not in before]
+
+    def trouble(self) -> str:
+        if not all(thread.is_alive() for thread in self._threads):
+            return "a thread that reads events has ended"
+        return self._translator.failed
+
+    def stop(self) -> None:
+        self._observer.stop()
+        if self._observer.is_alive():
+            self._observer.join()
+
+
+def _watchdog_threads() -> Iterator[threading.Thread]:
+    return (thread for thread in threading.enumerate() if isinstance(thread, BaseThread))
 
 
 class _Translator(FileSystemEventHandler):
     """From watchdog's events to messages. Events of opening, and of closing what was only read, mean nothing here."""
 
-    def __init__(self, home: _Home, post: Callable[[WatchMessage], None]) -> None:
+    def __init__(self, home: Home, post: Callable[[WatchMessage], None]) -> None:
         self._home = home
         self._post = post
-        self.failed = False
+        self.failed = ""
 
     def dispatch(self, event: FileSystemEvent) -> None:
         """Translate ``event``. Never raises: that would end watchdog's thread."""
@@ -352,8 +357,8 @@ class _Translator(FileSystemEventHandler):
             return  # watchdog's guess at what lies in a moved folder; `FolderAppeared` leads to a scan that knows
         try:
             super().dispatch(event)
-        except Exception:  # whatever it is, an event is lost: `WatchdogWatch.alive` tells
-            self.failed = True
+        except Exception as error:  # whatever it is, an event is lost
+            self.failed = f"an event could not be handled: {error or type(error).__name__}"
 
     def on_created(self, event: FileSystemEvent) -> None:
         self._appeared(event, event.src_path)
@@ -392,77 +397,19 @@ class _Translator(FileSystemEventHandler):
             self._appeared(event, place)
 
 
-class _Running:
-    """A started observer, with every thread that it started."""
-
-    def __init__(
-        self, home: _Home, post: Callable[[WatchMessage], None], make_observer: Callable[[], BaseObserver]
-    ) -> None:
-        self._home = home
-        self._translator = _Translator(home, post)
-        before = set(threading.enumerate())
-        self._observer = make_observer()
-        try:
-            self._observer.schedule(self._translator, str(home.path), recursive=True)
-            self._observer.start()
-        except BaseException:
-            self.stop()
-            raise
-        self._threads = [thread for thread in _watchdog_threads() if thread not in before]
-
-    def alive(self) -> bool:
-        """Whether every thread runs, no event was lost on the way, and the inbox is there."""
-        threads_run = all(thread.is_alive() for thread in self._threads)
-        return threads_run and not self._translator.failed and self._home.is_there()
-
-    def stop(self) -> None:
-        """End the threads, but don't wait for ever for one that hangs on a dead network mount."""
-        stopper = threading.Thread(target=self._stop, name="watch-stopper", daemon=True)
-        stopper.start()
-        stopper.join(_CLOSE_SECONDS)
-
-    def _stop(self) -> None:
-        self._observer.stop()
-        if self._observer.is_alive():
-            self._observer.join()
+def _why_refused(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return f"the limit of inotify watches is reached; raise it with sysctl fs.inotify.max_user_watches={_enough()}"
+    if error.errno == errno.EMFILE:
+        return (
+            "the limit of inotify instances, or of open files, is reached; "
+            "raise it with sysctl fs.inotify.max_user_instances=1024"
+        )
+    return error.strerror or str(error)
 
 
-def _watchdog_threads() -> Iterator[threading.Thread]:
-    return (thread for thread in threading.enumerate() if isinstance(thread, BaseThread))
-
-
-def _events_observer() -> BaseObserver:
-    make = cast("Callable[..., BaseObserver]", Observer)
-    if make is PollingObserver:  # watchdog's answer on a system that it knows no events of
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    # A folder in a new folder is found twice, by its event and by a walk; watchdog copes, but not without a word.
-    warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
-    # "Full" events tell a file that was moved into the inbox, and so is whole, from one that is being written.
-    return make(generate_full_events=True) if sys.platform == "linux" else make()
-
-
-def _probe(home: Path) -> None:
-    """Raise OSError (ENOSPC) if the limit of inotify watches is reached: watchdog tells only of the topmost folder."""
-    if sys.platform != "linux":
-        return
+def _enough() -> int:
     try:
-        observer = _events_observer()
-    except OSError:
-        return  # of instances, one is enough
-    try:
-        observer.schedule(FileSystemEventHandler(), str(home))
-        observer.start()
-    finally:
-        observer.stop()
-
-
-def _why_refused(error: OSError | RecursionError) -> str:
-    if isinstance(error, RecursionError):
-        return "folders are nested too deep in the inbox"
-    return _HOW_TO_RAISE.get(error.errno or 0, error.strerror or str(error))
-
-
-def _lstat(path: str) -> os.stat_result:
-    if path.count(os.sep) > _DEEPEST_POLLED:
-        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
-    return os.lstat(path)
+        return max(_MANY_WATCHES, 2 * int(_WATCH_LIMIT.read_text()))
+    except (OSError, ValueError):
+        return _MANY_WATCHES
