@@ -115,6 +115,9 @@ def _machine(machine: WorkerReady, finished: JobFinished) -> MachineFacts:
         precision=finished.precision,
         threads=machine.threads,
         versions=dict(machine.versions),
+        memory_bytes=finished.memory_bytes,
+        tile=finished.tile,
+        pairs=finished.pairs,
     )
 
 

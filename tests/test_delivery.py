@@ -18,8 +18,9 @@ from monet_watch.workers.memory import tiny_png
 CURVE = (Losses(10.0, 7.0, 2.0, 1.0), Losses(5.0, 3.0, 1.5, 0.5))
 DELIVERED = Losses(6.0, 4.0, 1.5, 0.5)
 FINISHED = JobFinished(
-    1, tiny_png(1), tiny_png(2), 32, 48, CURVE, DELIVERED, "all steps taken", 1.25, "bf16", ("A remark.",)
-)
+    1, tiny_png(1), tiny_png(2), 32, 48, CURVE, DELIVERED, "all steps taken", 1.25, "bf16", ("A remark.",),
+    tile=256, pairs=7, memory_bytes=2**30,
+)  # fmt: skip
 READY = WorkerReady("cuda:0", "a card", "fp32", 4, {"torch": "2"})
 PLAN = Plan(
     "key",
@@ -71,6 +72,7 @@ def test_the_record_tells_what_was_asked_for_and_what_came_of_it(outbox):
     assert [(style.name, style.sha256) for style in record.styles] == [("style.png", "cd")]
     assert (record.machine.precision, record.remarks) == ("bf16", ("A remark.",))  # the painting's, not the worker's
     assert (record.machine.device, record.machine.threads, record.weights.sha256) == ("cuda:0", 4, "ef")
+    assert (record.machine.memory_bytes, record.machine.tile, record.machine.pairs) == (2**30, 256, 7)
     times = record.times
     assert [time[-14:] for time in (times.queued, times.started, times.finished)] == [
         "00:00:10+00:00",

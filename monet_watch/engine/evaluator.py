@@ -163,6 +163,11 @@ class Evaluator:
         return self._in_memory(lambda: self._current().losses(image))
 
     @property
+    def tile(self) -> int | None:
+        """The side in pixels of the tiles that it evaluates in; None for the whole picture."""
+        return self._tile
+
+    @property
     def rest(self) -> tuple[int, dict[str, float]]:
         """How many evaluations there were, and the layers at rest with their losses."""
         return self._count, dict(self._resting)

@@ -63,7 +63,9 @@ class Finished:
 
     ``delivered`` are the losses of ``image`` itself, 8-bit and in range: what the viewer gets.
     ``reason`` says why it ended: ``"all steps taken"``. ``precision`` is what the network computed in, at the end.
-    ``remarks`` say in a line each, for people, what went otherwise than asked for.
+    ``remarks`` say in a line each, for people, what went otherwise than asked for. ``tile`` is the side in pixels of
+    the tiles that it was painted in at its full size, None for one piece; ``pairs`` is how many moves L-BFGS could
+    remember there.
     """
 
     image: "NDArray[np.uint8]"
@@ -72,6 +74,8 @@ class Finished:
     reason: str
     precision: str = "fp32"
     remarks: tuple[str, ...] = ()
+    tile: int | None = None
+    pairs: int | None = None
 
 
 Event = Step | Snapshot | Checkpoint | Finished

@@ -11,7 +11,7 @@ __all__ = ["Precision", "best_precision", "resolve_precision"]
 
 Precision = Literal["fp32", "tf32", "bf16", "fp64"]
 """What the network computes in. tf32 is fp32 with products and convolutions of 10 bits of mantissa, as NVIDIA's cards
-since Ampere offer, and plain fp32 on every other device; fp64 is for tests."""
+since Ampere offer; fp64 is for tests."""
 
 _CPU_FACTS = Path("/proc/cpuinfo")
 
@@ -27,13 +27,23 @@ def best_precision(device: torch.device) -> Precision:
 
 
 def resolve_precision(wish: Literal["auto", "bf16", "tf32", "fp32"], device: torch.device) -> Precision:
-    """Return ``wish``, or what `best_precision` says where it is ``auto``."""
+    """Return ``wish``; what `best_precision` says where it is ``auto``, and fp32 where ``device`` has no tf32."""
+    if wish == "tf32" and not _has_tf32(device):
+        return "fp32"
     return best_precision(device) if wish == "auto" else wish
+
+
+def _has_tf32(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.version.hip is None and _is_ampere(device)
 
 
 def _card_has_bf16(device: torch.device) -> bool:
     # torch.cuda.is_bf16_supported asks the current card only.
-    return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
+    return torch.version.hip is not None or _is_ampere(device)
+
+
+def _is_ampere(device: torch.device) -> bool:
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _processor_has_bf16() -> bool:

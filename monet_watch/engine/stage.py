@@ -148,6 +148,7 @@ class Stage:
         self._device = materials.memory.network.device
         photo = self._photo()
         self._evaluator = self._make_evaluator(photo)
+        self._pairs = self._affordable_pairs()
         # What a checkpoint replaces need not be made; but what the next size adds is the change of this beginning.
         is_replaced = resume is not None and self._is_final
         self.optimiser = self._make_optimiser(photo if is_replaced else self._initial_image(photo))
@@ -169,7 +170,7 @@ class Stage:
         recipe, level = self._materials.recipe, self._level
         return Optimiser(
             image, self._evaluator, parametrisation(recipe, level.height, level.width, self._device),
-            lr=recipe.lr, history_size=self._pairs(), history_dtype=_history_dtype(recipe),
+            lr=recipe.lr, history_size=self._pairs, history_dtype=_history_dtype(recipe),
         )  # fmt: skip
 
     def _begin(self, before: "Stage | None") -> None:
@@ -257,7 +258,7 @@ class Stage:
     def _vector_bytes(self) -> int:
         return 3 * self._level.width * self._level.height * 4
 
-    def _pairs(self) -> int:
+    def _affordable_pairs(self) -> int:
         """Return how many pairs L-BFGS may remember."""
         wanted, limit = self._materials.recipe.history_size, self._materials.memory_bytes
         if limit is None:
@@ -409,11 +410,11 @@ class Stage:
     def finish(self) -> Finished:
         """Return the painting as it is, with its losses as a file will hold it."""
         progress = self._progress
-        image = self._picture(len(progress.curve))
+        image, tile = self._picture(len(progress.curve)), self._evaluator.tile
         self.optimiser.forget()  # what it remembers is most of the memory, and fp32 takes more than the steps did
         delivered = self._evaluator.delivered(to_tensor(image, self._device))
         curve, remarks = tuple(progress.curve), tuple(progress.remarks)
-        return Finished(image, curve, delivered, self._reason, progress.precision, remarks)
+        return Finished(image, curve, delivered, self._reason, progress.precision, remarks, tile, self._pairs)
 
 
 def _resized(picture: Picture, size: tuple[int, int]) -> Picture:

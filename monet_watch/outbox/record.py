@@ -70,7 +70,9 @@ class WeightsFacts(_Record):
 class MachineFacts(_Record):
     """What painted it. The same record gives the same picture on the same machine.
 
-    ``precision`` is what the network computed in: fp32, tf32 or bf16.
+    ``precision`` is what the network computed in: fp32, tf32 or bf16. ``memory_bytes`` is what the painting was
+    allowed; it decides ``tile``, the side in pixels of its tiles, and ``pairs``, how many moves L-BFGS could
+    remember. None stands for no limit, for one piece, and for what an older version did not tell.
     """
 
     device: str
@@ -78,6 +80,9 @@ class MachineFacts(_Record):
     precision: str
     threads: int
     versions: dict[str, str]
+    memory_bytes: int | None = None
+    tile: int | None = None
+    pairs: int | None = None
 
 
 class Times(_Record):

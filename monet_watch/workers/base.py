@@ -152,8 +152,9 @@ class JobCheckpoint:
 class JobFinished:
     """The painting as a PNG file, its loss plot as a PNG file, and what is known about how it was made.
 
-    ``delivered`` are the losses of the painting as it lies in the PNG, 8-bit and in range, in fp32. ``precision`` and
-    ``remarks`` are those of `monet_watch.engine.events.Finished`.
+    ``delivered`` are the losses of the painting as it lies in the PNG, 8-bit and in range, in fp32. ``precision``,
+    ``remarks``, ``tile`` and ``pairs`` are those of `monet_watch.engine.events.Finished`; ``memory_bytes`` is what the
+    painting was allowed, None where it had no limit.
     """
 
     job_id: int
@@ -167,6 +168,9 @@ class JobFinished:
     seconds: float
     precision: str = "fp32"
     remarks: tuple[str, ...] = ()
+    tile: int | None = None
+    pairs: int | None = None
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

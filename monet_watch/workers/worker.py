@@ -181,6 +181,9 @@ class _Painting:
             time.monotonic() - self._started,
             event.precision,
             event.remarks,
+            event.tile,
+            event.pairs,
+            self._memory_bytes,
         )
 
 

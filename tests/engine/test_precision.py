@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from monet_watch.engine import precision
-from monet_watch.engine.precision import best_precision
+from monet_watch.engine.precision import best_precision, resolve_precision
 
 CPU, CARD, MAC = torch.device("cpu"), torch.device("cuda:1"), torch.device("mps")
 
@@ -71,3 +71,22 @@ def test_amd_s_cards_have_bf16(monkeypatch):
 
 def test_a_mac_s_card_paints_in_fp32():
     assert best_precision(MAC) == "fp32"
+
+
+@pytest.mark.parametrize("device", [CPU, MAC])
+def test_what_has_no_tf32_is_said_to_compute_in_fp32(device):
+    assert resolve_precision("tf32", device) == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("hip", "capability", "expected"), [(None, (7, 5), "fp32"), (None, (8, 0), "tf32"), ("6.4", (9, 4), "fp32")]
+)
+def test_tf32_is_what_nvidia_s_cards_have_since_ampere(monkeypatch, hip, capability, expected):
+    monkeypatch.setattr(torch.version, "hip", hip)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert resolve_precision("tf32", CARD) == expected
+
+
+@pytest.mark.parametrize("wish", ["bf16", "fp32"])
+def test_any_other_wish_is_granted(wish):
+    assert resolve_precision(wish, CPU) == wish

@@ -437,6 +437,7 @@ def test_in_little_memory_it_is_painted_in_tiles_with_the_same_picture_and_a_rem
     tiled = finished(Painter(tiny_network).paint(large, style, recipe, memory_bytes=limit))
 
     assert whole.remarks == () and any("Painted in tiles of" in remark for remark in tiled.remarks)
+    assert (whole.tile, whole.pairs) == (None, 3) and tiled.tile == SMALLEST_TILE
     assert np.abs(tiled.image.astype(int) - whole.image).max() <= 1
     assert tiled.delivered.total == pytest.approx(whole.delivered.total, rel=1e-3)
 
@@ -447,6 +448,7 @@ def test_in_little_memory_fewer_pairs_are_remembered_and_a_remark_says_so(large,
     limit = 4 * 30 * pair  # a quarter of it is for pairs
     last = finished(Painter(tiny_network).paint(large, style, recipe, memory_bytes=limit))
     assert last.remarks == ("L-BFGS remembered 30 pairs instead of 500, so as to keep within the memory.",)
+    assert last.pairs == 30
 
     half = recipe.with_changes({"parametrisation": "spectral"})
     last = finished(Painter(tiny_network).paint(large, style, half, memory_bytes=limit))

@@ -58,6 +58,13 @@ def test_a_record_comes_back_from_its_file_as_it_was():
     assert PaintingRecord.from_bytes(record.to_bytes()) == record
 
 
+def test_a_record_that_does_not_tell_of_memory_is_read_all_the_same():
+    data = json.loads(a_record().to_bytes())
+    for name in ("memory_bytes", "tile", "pairs"):
+        del data["machine"][name]
+    assert PaintingRecord.from_bytes(json.dumps(data).encode()) == a_record()
+
+
 def test_its_file_is_json_in_utf8_that_people_can_read():
     data = a_record(reason="à la fin").to_bytes()
     assert data.count(b"\n") > 20

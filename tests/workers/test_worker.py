@@ -89,6 +89,12 @@ def test_the_painting_s_file_says_what_made_it(make_job, tiny_network):
     assert text["Identity"] == "identity-7"
 
 
+def test_a_finished_job_says_what_memory_it_had_and_what_came_of_that(make_job, tiny_network):
+    finished = list(painting_events(make_job(), Painter(tiny_network), lambda: False, 2**33))[-1]
+
+    assert (finished.memory_bytes, finished.tile, finished.pairs) == (2**33, None, RECIPE.history_size)
+
+
 def test_transparency_comes_back_at_the_painting_s_size(make_job, make_picture, tiny_network):
     alpha = np.zeros((64, 80), np.uint8)
     alpha[:, 40:] = 255
