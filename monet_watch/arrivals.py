@@ -136,8 +136,8 @@ class Arrivals:
         self._held.pop(path, None)
         if any(job.state in _UNFINISHED for job in self._parts.ledger.known(path)):
             self._clear_problem(path)  # a photo that waits may have one of the file that it replaced
-            self._parts.ledger.forget(path)
-            self._tell("removed", "It was removed from the inbox before it was painted.", path)
+            for job in self._parts.ledger.forget(path):
+                self._tell("removed", "It was removed from the inbox before it was painted.", job)
 
     def truncated(self, job: Job) -> bool:
         """The photo ended too early: True if it waits for the rest, False if it has waited long enough.
@@ -156,7 +156,7 @@ class Arrivals:
         if facts is None:
             self.gone(job.path)
         else:
-            self._tell("waiting", reason, job.path)
+            self._tell("waiting", reason, job)
         return True
 
     def again(self, path: PurePosixPath) -> None:
@@ -169,10 +169,10 @@ class Arrivals:
         else:
             self._settle(path, facts, closed=False)
 
-    def report(self, path: PurePosixPath, reason: str, remedy: str) -> None:
-        """Say in the outbox, and to whoever listens, why ``path`` cannot be painted and what to do about it."""
-        self._tell("problem", f"{reason} {remedy}".strip(), path, Level.ERROR)
-        self._write_report(path, reason, remedy)
+    def report(self, job: Job, reason: str, remedy: str) -> None:
+        """Say in the outbox, and to whoever listens, why ``job`` cannot be painted and what to do about it."""
+        self._tell("problem", f"{reason} {remedy}".strip(), job, Level.ERROR)
+        self._write_report(job.path, reason, remedy)
 
     def solved(self, job: Job) -> None:
         """``job`` is about to be done: no report of what was wrong with its photo stays, unless of a later one."""
@@ -216,9 +216,9 @@ class Arrivals:
         if any(job.state is JobState.PROBLEM for job in ledger.known(path)):
             ledger.forget(path)  # whoever touches a photo with a problem has its attempts counted anew
         reason = _SETTLING if facts.size else _EMPTY
-        ledger.wait(path, size=facts.size, mtime_ns=facts.mtime_ns, reason=reason)
+        job = ledger.wait(path, size=facts.size, mtime_ns=facts.mtime_ns, reason=reason)
         self._parts.settling.saw(path, facts, self._parts.now(), closed)
-        self._tell("waiting", reason, path, Level.DEBUG)
+        self._tell("waiting", reason, job, Level.DEBUG)
 
     def _unchanged(self, path: PurePosixPath, facts: FileFacts, known: Known) -> bool:
         if path in self._hashing:
@@ -294,7 +294,7 @@ class Arrivals:
             priority=plan.priority,
         )
         if job.state is JobState.QUEUED:
-            self._tell("queued", "It is whole and waits for its turn.", hashed.path)
+            self._tell("queued", "It is whole and waits for its turn.", job)
         self._admit(job)
 
     def hash_failed(self, failed: HashFailed) -> None:
@@ -314,16 +314,16 @@ class Arrivals:
             failed.path, size=facts.size, mtime_ns=facts.mtime_ns, reason=failed.reason, remedy=failed.remedy
         )
         self._parts.ledger.fail(job.id, kind=failed.kind, reason=failed.reason, remedy=failed.remedy)
-        self.report(failed.path, failed.reason, failed.remedy)
+        self.report(job, failed.reason, failed.remedy)
 
     def _hold(self, path: PurePosixPath, facts: FileFacts) -> None:
         self._held[path] = facts
         reason = f"The settings of its folder cannot be used: {'; '.join(self._broken[path.parent])}"
         remedy = "It is painted as soon as they are mended."
-        self._parts.ledger.wait(
+        job = self._parts.ledger.wait(
             path, size=facts.size, mtime_ns=facts.mtime_ns, reason=reason, remedy=remedy, kind="SettingsError"
         )
-        self._tell("waiting", f"{reason} {remedy}".strip(), path, Level.WARNING)
+        self._tell("waiting", f"{reason} {remedy}".strip(), job, Level.WARNING)
 
     # Settings.
 

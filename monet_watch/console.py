@@ -12,9 +12,9 @@ import os
 import threading
 import time
 import unicodedata
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TextIO
@@ -34,6 +34,7 @@ __all__ = [
     "JsonConsole",
     "LiveConsole",
     "PlainConsole",
+    "Unrepeated",
     "is_journal",
     "open_console",
     "overview_json",
@@ -57,6 +58,8 @@ _REDRAW_SECONDS = 0.25
 _LEAVE_SECONDS = 2.0  # a terminal stopped by Ctrl-S must not keep the daemon from ending
 _PROGRESS_SECONDS = 10.0
 _KEPT_LINES = 5
+_UNREPEATED_SECONDS = 60.0
+_MOST_REMEMBERED = 1000  # lines of the last minute: a bulk of photos has more, each of them another
 
 
 class ConsoleView(Protocol):
@@ -408,32 +411,37 @@ def overview_json(overview: Overview) -> dict[str, Any]:
 
     - ``resting``: why nothing is painted at present, and when that ends; None while painting goes on
     - ``counts``: number of jobs by state: ``waiting``, ``queued``, ``running``, ``done``, ``problem``
-    - ``running``: ``photo``, ``step``, ``steps``, ``loss``, ``seconds_per_step``, ``remaining_seconds``, ``worker``,
-      ``started_at``, ``width``, ``height``
-    - ``queued``: ``photo``, ``queued_at``
-    - ``waiting``: ``photo``, ``reason``, ``remedy``, ``kind``, ``seen_at``
-    - ``done``: ``photo``, ``folder``, ``identity``, ``loss``, ``steps``, ``seconds``, ``finished_at``,
+    - ``running``: ``photo``, ``job``, ``step``, ``steps``, ``loss``, ``seconds_per_step``, ``remaining_seconds``,
+      ``worker``, ``started_at``, ``width``, ``height``
+    - ``queued``: ``photo``, ``job``, ``queued_at``
+    - ``waiting``: ``photo``, ``job``, ``reason``, ``remedy``, ``kind``, ``seen_at``
+    - ``done``: ``photo``, ``job``, ``folder``, ``identity``, ``loss``, ``steps``, ``seconds``, ``finished_at``,
       ``width``, ``height``
-    - ``problems``: ``photo``, ``reason``, ``remedy``, ``kind``, ``attempts``, ``finished_at``
+    - ``problems``: ``photo``, ``job``, ``reason``, ``remedy``, ``kind``, ``attempts``, ``finished_at``
 
     A running painting takes ``steps`` at most, which at the present pace are ``remaining_seconds`` more; one that is
     done has taken ``steps``. The lists are the overview's, newest first, and may be shorter than the counts. ``photo``
-    is relative to the inbox, ``folder`` to the outbox; times are ISO 8601 in UTC; what is not known is None.
+    is relative to the inbox, ``folder`` to the outbox, ``job`` is the number that stands in the log; times are ISO 8601
+    in UTC; what is not known is None.
     """
     return {
         "resting": overview.resting or None,
         "counts": {state.value: overview.counts.get(state, 0) for state in JobState},
         "running": [_running_facts(job) for job in overview.running],
-        "queued": [{"photo": str(job.path), "queued_at": _utc_or_none(job.queued_at)} for job in overview.queued],
+        "queued": [{**_which(job), "queued_at": _utc_or_none(job.queued_at)} for job in overview.queued],
         "waiting": [{**_held_up_facts(job), "seen_at": _utc(job.seen_at)} for job in overview.waiting],
         "done": [_done_facts(job) for job in overview.done],
         "problems": [_problem_facts(job) for job in overview.problems],
     }
 
 
+def _which(job: Job) -> dict[str, Any]:
+    return {"photo": str(job.path), "job": job.id}
+
+
 def _running_facts(job: Job) -> dict[str, Any]:
     return {
-        "photo": str(job.path),
+        **_which(job),
         "step": job.step,
         "steps": job.steps,
         "loss": _finite(job.loss),
@@ -447,7 +455,7 @@ def _running_facts(job: Job) -> dict[str, Any]:
 
 
 def _held_up_facts(job: Job) -> dict[str, Any]:
-    return {"photo": str(job.path), "reason": job.reason, "remedy": job.remedy, "kind": job.kind}
+    return {**_which(job), "reason": job.reason, "remedy": job.remedy, "kind": job.kind}
 
 
 def _problem_facts(job: Job) -> dict[str, Any]:
@@ -457,7 +465,7 @@ def _problem_facts(job: Job) -> dict[str, Any]:
 def _done_facts(job: Job) -> dict[str, Any]:
     took = None if job.started_at is None or job.finished_at is None else job.finished_at - job.started_at
     return {
-        "photo": str(job.path),
+        **_which(job),
         "folder": None if job.folder is None else str(job.folder),
         "identity": job.identity,
         "loss": _finite(job.loss),
@@ -600,10 +608,13 @@ def _notice_line(notice: Notice, at: float) -> Text:
 
 
 def _told(notice: Notice) -> str:
-    """The notice as one line: the photo, unless the sentence begins with it, and the sentence."""
-    if notice.photo in ("", ".") or notice.text.startswith(notice.photo):
-        return printable(notice.text)
-    return printable(f"{notice.photo}: {notice.text}")
+    """The notice as one line: the photo, unless the sentence begins with it, the job, and the sentence."""
+    job = "" if notice.job is None else f" (job {notice.job})"
+    if notice.photo in ("", "."):
+        return printable(f"{notice.text}{job}")
+    if notice.text.startswith(notice.photo):
+        return printable(f"{notice.photo}{job}{notice.text.removeprefix(notice.photo)}")
+    return printable(f"{notice.photo}{job}: {notice.text}")
 
 
 class _Lines:
@@ -687,12 +698,20 @@ class PlainConsole:
 class JsonConsole:
     """One JSON object per event and line, in ASCII.
 
-    Keys: ``time`` (ISO 8601, UTC), ``level``, ``event``, ``photo``, ``text`` and ``details`` (an object).
+    Keys: ``time`` (ISO 8601, UTC), ``level``, ``event``, ``photo``, ``job`` (its number, or null), ``text`` and
+    ``details`` (an object). ``priorities``: with sd-daemon(3) prefixes, which the journal takes off again.
     """
 
-    def __init__(self, stream: TextIO, *, level: Level = Level.INFO, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        level: Level = Level.INFO,
+        priorities: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._lines = _Lines(stream)
-        self._rank, self._clock = _RANKS[level], clock
+        self._rank, self._priorities, self._clock = _RANKS[level], priorities, clock
 
     def __enter__(self) -> Self:
         return self
@@ -709,10 +728,14 @@ class JsonConsole:
             "level": notice.level.value,
             "event": notice.event,
             "photo": notice.photo,
+            "job": notice.job,
             "text": notice.text,
             "details": details,
         }
-        self._lines.write(json.dumps(line))
+        self._lines.write(f"{self._prefix(notice.level)}{json.dumps(line)}")
+
+    def _prefix(self, level: Level) -> str:
+        return f"<{_PRIORITIES[level]}>" if self._priorities else ""
 
     def update(self, overview: Overview) -> None:
         """Do nothing: events tell it all."""
@@ -723,6 +746,77 @@ def _plain_value(value: object) -> str | int | float | bool | None:
     if isinstance(value, float):
         return _finite(value)
     return value if value is None or isinstance(value, str | int) else str(value)
+
+
+# ---- once a minute --------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Told:
+    """What was told ``at`` a time, and ``held`` back since then, at ``last`` for the last time."""
+
+    notice: Notice
+    at: float
+    last: float
+    held: int = 0
+
+
+class Unrepeated:
+    """Passes notices on to ``view``, but none that says the same as one of the last minute.
+
+    Those are counted, and the count is told with the first notice or overview after the minute, or at the end.
+    ``clock`` is monotonic, in seconds.
+    """
+
+    def __init__(self, view: ConsoleView, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._view = view
+        self._clock = clock
+        self._told: OrderedDict[object, _Told] = OrderedDict()  # the one told first comes first
+
+    def __enter__(self) -> Self:
+        self._view.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for each in self._told.values():
+            self._tell_count(each)
+        self._view.__exit__(*exc)
+
+    def __call__(self, notice: Notice) -> None:
+        """Pass the notice on, or count it."""
+        now = self._clock()
+        self._let_go(now)
+        key = (notice.event, notice.photo, notice.job, notice.level, notice.text)
+        if key in self._told:
+            self._told[key].held += 1
+            self._told[key].last = now
+            return
+        self._told[key] = _Told(notice, now, now)
+        self._view(notice)
+
+    def update(self, overview: Overview) -> None:
+        """Pass the overview on, and the counts that are due."""
+        self._let_go(self._clock())
+        self._view.update(overview)
+
+    def _let_go(self, now: float) -> None:
+        """Forget what was told a minute ago, or is too much, and tell the counts of what was said again since."""
+        while self._told:
+            key, oldest = next(iter(self._told.items()))
+            if now - oldest.at < _UNREPEATED_SECONDS and len(self._told) < _MOST_REMEMBERED:
+                return
+            del self._told[key]
+            if self._tell_count(oldest):
+                self._told[key] = _Told(oldest.notice, now, now)
+
+    def _tell_count(self, told: _Told) -> bool:
+        if not told.held:
+            return False
+        times = f"{told.held} time{'s' * (told.held > 1)}"
+        text = f"{told.notice.text} ({times} more within {max(1, math.ceil(told.last - told.at))} s)"
+        details = {**told.notice.details, "repeated": told.held}
+        self._view(replace(told.notice, text=text, details=details))
+        return True
 
 
 # ---- which one ------------------------------------------------------------------------------------------------------
@@ -748,10 +842,18 @@ def open_console(
 ) -> ConsoleView:
     """Return the view of this ``kind`` on ``stream``; plain lines where a live one is not possible.
 
-    ``priorities`` says that the stream is the journal (`is_journal`).
+    ``priorities`` says that the stream is the journal (`is_journal`). No line is told more than once a minute (see
+    `Unrepeated`), but at DEBUG, where whoever asks wants to know everything.
     """
+    view = _view_of_kind(kind, level, stream, inbox, outbox, priorities)
+    return view if level is Level.DEBUG else Unrepeated(view)
+
+
+def _view_of_kind(
+    kind: ConsoleKind, level: Level, stream: TextIO, inbox: Path, outbox: Path, priorities: bool
+) -> ConsoleView:
     if kind == "json":
-        return JsonConsole(stream, level=level)
+        return JsonConsole(stream, level=level, priorities=priorities)
     console = Console(file=stream, highlight=False, markup=False, emoji=False)
     if kind == "plain" or priorities or not (_is_terminal(stream) and console.is_interactive):
         return PlainConsole(stream, level=level, priorities=priorities)

@@ -257,7 +257,7 @@ class Dispatch:
             place.worker.stop(0)
         place.worker, place.ready, place.job = None, None, None
         place.failed_starts = 0 if was_ready else place.failed_starts + 1
-        self._tell("worker-died", f"The worker on {place.device} stopped: {reason}", level=Level.ERROR)
+        self._tell("worker-died", f"The worker on {place.device} stopped: {reason}", job or "", Level.ERROR)
         if job is not None:
             self._after_death(job, reason)
         if place.failed_starts >= _MOST_FAILED_STARTS:
@@ -349,7 +349,7 @@ class Dispatch:
             return False
         self._parts.outbox.flush(_folder(job))
         done = self._adopt(job, record)
-        self._tell("done", f"It was painted before the last stop: {_folder(job)}.", job.path)
+        self._tell("done", f"It was painted before the last stop: {_folder(job)}.", job)
         self._look_after(done)
         return True
 
@@ -388,7 +388,7 @@ class Dispatch:
             except OutboxError:
                 continue  # its files are gone or cannot be read; another twin, or a worker, has to serve
             job = self._adopt(job, record)
-            self._tell("copied", f"The same photo is painted already; its files were copied to {folder}.", job.path)
+            self._tell("copied", f"The same photo is painted already; its files were copied to {folder}.", job)
             self._look_after(job)
             return True
         return False
@@ -420,7 +420,7 @@ class Dispatch:
         self._parts.ledger.sized(job.id, event.width, event.height)
         resumed = f", going on at step {event.first_step}" if event.first_step > 1 else ""
         text = f"It is being painted, {event.width} × {event.height} pixels, at most {job.steps} steps{resumed}."
-        self._tell("painting", text, job.path, details={"width": event.width, "height": event.height})
+        self._tell("painting", text, job, details={"width": event.width, "height": event.height})
 
     def _on_step(self, place: _Place, job: Job, event: JobStep) -> None:
         place.pace = pace(place.pace, event.seconds)
@@ -428,22 +428,22 @@ class Dispatch:
         self._parts.ledger.progress(job.id, step=event.number, loss=loss, seconds_per_step=place.pace)
         text = f"Step {event.number} of at most {job.steps}, loss {loss:.4g}."
         details = {"step": event.number, "steps": job.steps, "loss": loss, "seconds": event.seconds}
-        self._tell("step", text, job.path, Level.DEBUG, details)
+        self._tell("step", text, job, Level.DEBUG, details)
 
     def _on_snapshot(self, job: Job, event: JobSnapshot) -> None:
         try:
             name = deliver_stage(self._parts.outbox, _folder(job), event)
         except OutboxError as error:
-            self._tell("problem", f"A stage could not be written: {error}", job.path, Level.WARNING)
+            self._tell("problem", f"A stage could not be written: {error}", job, Level.WARNING)
             return
         text = f"The stage after step {event.number} of at most {job.steps} is in {_folder(job)}/{name}."
-        self._tell("snapshot", text, job.path, details={"step": event.number, "steps": job.steps})
+        self._tell("snapshot", text, job, details={"step": event.number, "steps": job.steps})
 
     def _on_checkpoint(self, job: Job, event: JobCheckpoint) -> None:
         try:
             self._parts.checkpoints.save(job.identity or "", event.data)
         except OutboxError as error:
-            self._tell("problem", f"A checkpoint could not be written: {error}", job.path, Level.WARNING)
+            self._tell("problem", f"A checkpoint could not be written: {error}", job, Level.WARNING)
 
     def _on_finished(self, place: _Place, job: Job, event: JobFinished) -> None:
         assert place.ready is not None
@@ -471,7 +471,7 @@ class Dispatch:
             f"It is painted, in {steps} and {event.seconds:.0f} s: {_folder(job)} (loss {event.delivered.total:.4g})."
         )
         text = " ".join((text, *event.remarks))
-        self._tell("done", text, job.path, details={"folder": str(_folder(job)), "seconds": event.seconds})
+        self._tell("done", text, job, details={"folder": str(_folder(job)), "seconds": event.seconds})
         self._look_after(done)
 
     def _on_failed(self, job: Job, event: JobFailed) -> None:
@@ -485,16 +485,16 @@ class Dispatch:
     def _fail(self, job: Job, kind: str, reason: str, remedy: str) -> None:
         failed = self._parts.ledger.fail(job.id, kind=kind, reason=reason, remedy=remedy)
         if failed.id == job.id:  # else a later photo of the same name has taken its place
-            self._parts.arrivals.report(job.path, reason, remedy)
+            self._parts.arrivals.report(job, reason, remedy)
 
     def _look_after(self, job: Job) -> None:
         try:
             words = self._parts.aftercare(job.path, job.photo_sha256 or "")
         except OutboxError as error:
-            self._tell("problem", f"The original stays where it is: {error}", job.path, Level.WARNING)
+            self._tell("problem", f"The original stays where it is: {error}", job, Level.WARNING)
             return
         if words:
-            self._tell("removed", words, job.path)
+            self._tell("removed", words, job)
 
     def _set_job_aside(self, job: Job, error: OutboxError) -> bool:
         """Try ``job`` later. False if the whole outbox is in trouble, and not this job's place alone: then all wait."""
@@ -505,13 +505,13 @@ class Dispatch:
         pause = _TROUBLE_PAUSE_SECONDS * 2 ** min(times - 1, _MOST_DOUBLINGS)
         self._set_aside[job.id] = _SetAside(times, self._parts.clock() + pause)
         text = f"{error} It is tried again in {pause:.0f} s; the others go on."
-        self._tell("problem", text, job.path, Level.ERROR)
+        self._tell("problem", text, job, Level.ERROR)
         return True
 
     def _pause(self, job: Job, error: OutboxError | InboxGoneError) -> None:
         self._not_before = self._parts.clock() + _TROUBLE_PAUSE_SECONDS
         text = f"{error} It is tried again in {_TROUBLE_PAUSE_SECONDS:.0f} s."
-        self._tell("problem", text, job.path, Level.ERROR)
+        self._tell("problem", text, job, Level.ERROR)
 
 
 def _folder(job: Job) -> PurePosixPath:

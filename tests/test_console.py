@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 import math
 import os
@@ -24,6 +25,7 @@ from monet_watch.console import (
     JsonConsole,
     LiveConsole,
     PlainConsole,
+    Unrepeated,
     is_journal,
     open_console,
     overview_json,
@@ -286,6 +288,7 @@ def test_the_status_for_programs_has_every_documented_key():
     assert painting.pop("remaining_seconds") == pytest.approx(277 * 1.83)
     assert painting == {
         "photo": "holiday/a.jpg",
+        "job": 1,
         "step": 123,
         "steps": 400,
         "loss": 58.123,
@@ -294,11 +297,12 @@ def test_the_status_for_programs_has_every_documented_key():
         "width": 768,
         "height": 512,
     }
-    assert data["queued"][0].keys() == {"photo", "queued_at"}
-    assert data["waiting"][0].keys() == {"photo", "reason", "remedy", "kind", "seen_at"}
-    assert data["problems"][0].keys() == {"photo", "reason", "remedy", "kind", "attempts", "finished_at"}
+    assert data["queued"][0].keys() == {"photo", "job", "queued_at"}
+    assert data["waiting"][0].keys() == {"photo", "job", "reason", "remedy", "kind", "seen_at"}
+    assert data["problems"][0].keys() == {"photo", "job", "reason", "remedy", "kind", "attempts", "finished_at"}
     assert data["done"][0] | {"finished_at": None} == {
         "photo": "a.jpg",
+        "job": 1,
         "folder": "a",
         "identity": "1f",
         "loss": 39.4,
@@ -345,6 +349,17 @@ def test_the_journal_gets_priorities_in_place_of_the_time():
     lines = lines_of(PlainConsole, *notices, priorities=True, level=Level.DEBUG)
     # syslog(3): 7 debug, 6 informational, 4 warning, 3 error
     assert lines == ["<7>a.jpg: Said.", "<6>a.jpg: Said.", "<4>a.jpg: Said.", "<3>a.jpg: Said."]
+
+
+def test_a_line_about_a_job_names_its_number_after_the_photo():
+    """With it the ledger's rows, `status --json` and the lines of the log are found in each other."""
+    notices = [
+        Notice("problem", "It is damaged.", "a.jpg", job=12),
+        Notice("problem", "a.jpg is damaged.", "a.jpg", job=12),
+        Notice("problem", "It is damaged.", job=12),
+    ]
+    lines = lines_of(PlainConsole, *notices, priorities=True)
+    assert lines == ["<6>a.jpg (job 12): It is damaged.", "<6>a.jpg (job 12) is damaged.", "<6>It is damaged. (job 12)"]
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
@@ -423,7 +438,7 @@ def test_a_full_disk_is_no_trouble():
 
 def test_a_json_line_tells_everything():
     notice = Notice(
-        "problem", "No.", "a\n\udcff睡.jpg", Level.ERROR, {"step": 3, "loss": math.nan, "ok": True, "no": None}
+        "problem", "No.", "a\n\udcff睡.jpg", Level.ERROR, {"step": 3, "loss": math.nan, "ok": True, "no": None}, 12
     )
     (line,) = lines_of(JsonConsole, notice, clock=lambda: NOW)
     assert line.isascii()
@@ -434,6 +449,7 @@ def test_a_json_line_tells_everything():
         "level": "error",
         "event": "problem",
         "photo": "a\n\udcff睡.jpg",
+        "job": 12,
         "text": "No.",
         "details": {"step": 3, "loss": None, "ok": True, "no": None},
     }
@@ -442,6 +458,124 @@ def test_a_json_line_tells_everything():
 def test_a_detail_of_another_kind_does_not_cost_the_line():
     (line,) = lines_of(JsonConsole, Notice("done", "Yes.", details={"folder": PurePosixPath("a/b")}))
     assert json.loads(line)["details"] == {"folder": "a/b"}
+
+
+def test_the_journal_gets_the_priorities_of_json_lines_as_well():
+    lines = lines_of(JsonConsole, *(Notice("x", "Said.", level=level) for level in Level), priorities=True)
+    assert [line[:3] for line in lines] == ["<6>", "<4>", "<3>"]
+    assert [json.loads(line[3:])["level"] for line in lines] == ["info", "warning", "error"]
+
+
+# ---- Unrepeated
+
+
+class Watch:
+    """A monotonic clock that a test turns, in seconds."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Lines:
+    """A view that keeps what it was told."""
+
+    def __init__(self):
+        self.notices = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc): ...
+
+    def __call__(self, notice):
+        self.notices.append(notice)
+
+    def update(self, overview): ...
+
+    @property
+    def texts(self):
+        return [notice.text for notice in self.notices]
+
+
+@pytest.fixture
+def watch():
+    return Watch()
+
+
+def test_what_is_said_again_within_a_minute_is_counted_and_told_once(watch):
+    lines = Lines()
+    with Unrepeated(lines, clock=watch) as view:
+        for second in range(181):
+            watch.now = float(second)
+            view(Notice("problem", "The outbox is full.", level=Level.ERROR))
+    assert lines.texts == [
+        "The outbox is full.",
+        "The outbox is full. (59 times more within 59 s)",
+        "The outbox is full. (60 times more within 59 s)",
+        "The outbox is full. (60 times more within 59 s)",
+        "The outbox is full. (1 time more within 1 s)",
+    ]
+
+
+@given(st.lists(st.tuples(st.floats(0, 40), st.integers(0, 3)), max_size=60))
+def test_whatever_is_said_is_told_or_counted_and_no_line_comes_twice_in_a_minute(said):
+    watch, lines = Watch(), Lines()
+    told_at = []
+    with Unrepeated(lines, clock=watch) as view:
+        for pause, which in said:
+            watch.now += pause
+            view(Notice("problem", f"Trouble {which}."))
+            told_at += [watch.now] * (len(lines.notices) - len(told_at))
+    bare = [(notice.text, at) for notice, at in zip(lines.notices, told_at, strict=False) if not notice.details]
+    for text in {text for text, _ in bare}:
+        times = [at for each, at in bare if each == text]
+        assert all(later - earlier >= 60 for earlier, later in itertools.pairwise(times))
+    counted = sum(int(notice.details.get("repeated", 1)) for notice in lines.notices)
+    assert counted == len(said)
+
+
+def test_the_count_is_told_with_the_next_overview_when_nothing_is_said_any_more(watch):
+    lines = Lines()
+    view = Unrepeated(lines, clock=watch)
+    view(Notice("problem", "Full."))
+    view(Notice("problem", "Full."))
+    watch.now = 59.0
+    view.update(BUSY)
+    assert lines.texts == ["Full."]
+    watch.now = 60.0
+    view.update(BUSY)
+    assert lines.texts == ["Full.", "Full. (1 time more within 1 s)"]
+    assert lines.notices[1].details["repeated"] == 1
+
+
+def test_the_same_said_of_another_photo_job_or_at_another_level_is_another_line(watch):
+    lines = Lines()
+    view = Unrepeated(lines, clock=watch)
+    notice = Notice("problem", "No.", "a.jpg", Level.WARNING, job=1)
+    for each in (notice, replace(notice, photo="b.jpg"), replace(notice, job=2), replace(notice, level=Level.ERROR)):
+        view(each)
+    assert len(lines.texts) == 4
+
+
+def test_a_bulk_of_photos_fills_no_memory_with_what_was_said(watch):
+    lines = Lines()
+    view = Unrepeated(lines, clock=watch)
+    for number in range(5000):
+        view(Notice("queued", "It waits.", f"{number}.jpg"))
+    assert len(lines.texts) == 5000
+    view(Notice("queued", "It waits.", "0.jpg"))  # forgotten before its minute was over: better told twice than kept
+    assert len(lines.texts) == 5001
+
+
+def test_repeated_lines_are_held_back_but_at_debug():
+    for level, count in ((Level.INFO, 2), (Level.DEBUG, 5)):
+        stream = io.StringIO()
+        with open_console("plain", level, stream=stream, inbox=INBOX, outbox=OUTBOX) as view:
+            for _ in range(5):
+                view(Notice("problem", "Full."))
+        assert len(stream.getvalue().splitlines()) == count
 
 
 # ---- which one
@@ -468,7 +602,8 @@ def terminal(monkeypatch):
 
 
 def opened(kind, stream, **options):
-    return type(open_console(kind, stream=stream, inbox=INBOX, outbox=OUTBOX, **options))
+    """The kind of view at DEBUG, at which nothing is held back."""
+    return type(open_console(kind, Level.DEBUG, stream=stream, inbox=INBOX, outbox=OUTBOX, **options))
 
 
 def test_a_terminal_gets_the_live_view_and_everything_else_lines(terminal, monkeypatch):
