@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from monet_watch.errors import (
     AlreadyRunningError,
     LedgerError,
+    LedgerUnavailableError,
     MonetWatchError,
     NotAPhotoError,
     OutboxError,
@@ -51,6 +52,7 @@ __all__ = [
     "Event",
     "Finished",
     "LedgerError",
+    "LedgerUnavailableError",
     "Losses",
     "MonetWatchError",
     "NotAPhotoError",

@@ -146,6 +146,7 @@ class Config(BaseModel):
     devices: _Devices = ("auto",)
     threads: Annotated[int, Strict(), Field(ge=1, le=1024)] | None = None
     memory_limit: _Memory | None = None
+    hang_seconds: _Number = Field(600.0, ge=1, le=86400)
     settle_seconds: _Number = Field(2.0, ge=0, le=3600)
     rescan_seconds: _Number = Field(300.0, ge=1, le=86400)
     watch: Literal["auto", "events", "polling", "scans"] = "auto"

@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from monet_watch.arrivals import Arrivals
-from monet_watch.dispatch import Dispatch, FromWorker
+from monet_watch.crew import FromWorker
+from monet_watch.dispatch import Dispatch
 from monet_watch.errors import MonetWatchError
 from monet_watch.inbox.hints import EventsLost, FileGone, FileTouched, FolderAppeared, FolderGone, WatchMessage
 from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, SurveyMessage
@@ -114,7 +115,7 @@ class Daemon:
         self._changed = True
 
     def run(self) -> Outcome:
-        """Run to the end. Raises WorkerError where no worker can be started, and LedgerError."""
+        """Run to the end. Raises LedgerError, and WorkerError where it is to run once and no worker can be started."""
         with self._watch_stack:
             try:
                 self.start()
@@ -156,6 +157,9 @@ class Daemon:
             self._handle(message)
             message = self._parts.mailbox.next(0)
         self._tend()
+        helpless = self._parts.dispatch.helpless
+        if self._once and helpless is not None:
+            raise helpless
 
     def finished(self) -> bool:
         """Whether there is a reason to end the loop."""

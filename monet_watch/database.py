@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monet_watch.errors import LedgerError
+from monet_watch.errors import LedgerError, LedgerUnavailableError
 
 __all__ = ["Database", "Schema"]
 
@@ -34,6 +34,15 @@ _REMEDIES = {
     sqlite3.SQLITE_CANTOPEN: "Check that its folder is there, and its permissions.",
     sqlite3.SQLITE_IOERR: "Check its disk; the state folder must lie on a local one.",
 }
+_UNAVAILABLE = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,9 @@ class Schema:
 
 
 class Database:
-    """An open database, used by one thread. Every method raises LedgerError where SQLite is not content."""
+    """An open database, used by one thread. Every method raises LedgerError where SQLite is not content,
+    LedgerUnavailableError where that may pass.
+    """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
@@ -247,8 +258,9 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        reason = str(error)
-        raise LedgerError(f"The record {path} cannot be used: {reason}.", _REMEDIES.get(_code(error), "")) from error
+        reason, code = str(error), _code(error)
+        kind = LedgerUnavailableError if code in _UNAVAILABLE else LedgerError
+        raise kind(f"The record {path} cannot be used: {reason}.", _REMEDIES.get(code, "")) from error
 
 
 def _code(error: sqlite3.Error) -> int:

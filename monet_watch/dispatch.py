@@ -1,19 +1,20 @@
-"""Which job goes where: workers, the jobs they hold, and what becomes of what they say.
+"""Which job goes where: the queue, the jobs that workers hold, and what becomes of what they say.
 
-Everything here runs in the daemon's loop. Workers post their events to the mailbox as `FromWorker`.
+Everything here runs in the daemon's loop; `monet_watch.crew` keeps the workers.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from monet_watch.aftercare import Aftercare
 from monet_watch.arrivals import Arrivals
 from monet_watch.checkpoints import Checkpoints
+from monet_watch.crew import Crew, FromWorker, Place
 from monet_watch.delivery import Commission, copy_painting, deliver, deliver_stage, read_record
-from monet_watch.errors import OutboxError, PhotoError, SettingsError, WorkerError
+from monet_watch.errors import LedgerUnavailableError, OutboxError, PhotoError, SettingsError, WorkerError
 from monet_watch.inbox.survey import InboxGoneError, UnreadablePhotoError, read_photo
 from monet_watch.ledger import Job, JobState, Ledger
 from monet_watch.notices import Level, Listener, tell
@@ -30,35 +31,18 @@ from monet_watch.workers.base import (
     JobStopped,
     PaintJob,
     PictureFile,
-    Post,
-    Worker,
     WorkerDied,
     WorkerEvent,
     WorkerReady,
-    pace,
 )
 
-__all__ = ["MOST_ATTEMPTS", "Dispatch", "DispatchParts", "FromWorker", "WorkerFactory"]
+__all__ = ["MOST_ATTEMPTS", "Dispatch", "DispatchParts"]
 
 MOST_ATTEMPTS = 3
 """A job that stops its worker so often is a problem."""
 
-_MOST_FAILED_STARTS = 3  # in a row, of one worker: then there is no use in trying
 _TROUBLE_PAUSE_SECONDS = 30.0  # before the next job, after the outbox could not be written or the inbox was away
 _MOST_DOUBLINGS = 7  # of that pause, for a job whose own place cannot be written while those of others can
-_RESTART_PAUSE_SECONDS = 1.0  # doubled with every start that failed
-
-WorkerFactory = Callable[[str, Post], Worker]
-"""Makes a worker for a device, which gives its events to the `Post`."""
-
-
-@dataclass(frozen=True, slots=True)
-class FromWorker:
-    """A worker's event on its way to the loop; ``place`` and ``hire`` say whose it is."""
-
-    place: int
-    hire: int
-    event: WorkerEvent = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,37 +55,12 @@ class DispatchParts:
     arrivals: Arrivals
     checkpoints: Checkpoints
     aftercare: Aftercare
-    make_worker: WorkerFactory
-    post: Callable[[FromWorker], None]
+    crew: Crew
     tell: Listener
     clock: Callable[[], float]
     now: Callable[[], float]
     limit_bytes: int
     limit_pixels: int
-
-
-@dataclass(slots=True)
-class _Place:
-    """A device, and whoever works there at the moment. ``hire`` counts the workers that it has had."""
-
-    number: int
-    device: str
-    worker: Worker | None = None
-    hire: int = 0
-    ready: WorkerReady | None = None
-    job: Job | None = None
-    pace: float | None = None
-    resumed_at_step: int | None = None
-    failed_starts: int = 0
-    restart_at: float | None = None
-
-    @property
-    def idle(self) -> bool:
-        return self.worker is not None and self.ready is not None and self.job is None
-
-    @property
-    def staffed(self) -> bool:
-        return self.restart_at is not None or (self.worker is not None and self.worker.alive())
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +74,10 @@ class _SetAside:
 class Dispatch:
     """Gives queued jobs to idle workers, delivers what they make, and replaces workers that die."""
 
-    def __init__(self, parts: DispatchParts, devices: Sequence[str]) -> None:
+    def __init__(self, parts: DispatchParts) -> None:
         self._parts = parts
         self._tell = partial(tell, parts.tell)
-        self._places = [_Place(number, device) for number, device in enumerate(devices)]
+        self._crew = parts.crew
         self._draining = False
         self._suspended = False
         self._not_before = float("-inf")
@@ -128,18 +87,26 @@ class Dispatch:
 
     def open(self) -> None:
         """Start a worker on each device."""
-        for place in self._places:
-            self._hire(place)
+        self._crew.open()
 
     @property
     def busy(self) -> bool:
         """Whether a worker holds a job."""
-        return any(place.job is not None for place in self._places)
+        return self._crew.busy
+
+    @property
+    def helpless(self) -> WorkerError | None:
+        """What to say where no device is of any use; they are tried again all the same."""
+        if not self._crew.broken:
+            return None
+        place = self._crew.places[0]
+        remedy = "Check the devices and the weights in the config."
+        return WorkerError(f"The worker on {place.device} cannot be started: {place.last_words}", remedy)
 
     @property
     def staffed(self) -> bool:
         """Whether each device has a worker that lives, or gets one at a time that is known. At the end none has to."""
-        return self._draining or all(place.staffed for place in self._places)
+        return self._draining or self._crew.staffed
 
     @property
     def paused(self) -> bool:
@@ -160,34 +127,30 @@ class Dispatch:
 
     def next_due(self) -> float | None:
         """When `tend` has something to do, on the monotonic clock."""
-        times = [place.restart_at for place in self._places if place.restart_at is not None]
+        restart_at = self._crew.next_due()
+        times = [] if restart_at is None else [restart_at]
         if self._resting:
             times.append(self._not_before)
         times += [self._set_aside[job_id].until for job_id in self._aside()]
         return min(times, default=None)
 
     def tend(self) -> None:
-        """Replace dead workers whose pause is over, and give jobs to idle ones."""
-        for place in self._places:
-            if place.restart_at is not None and place.restart_at <= self._parts.clock():
-                self._hire(place)
+        """End workers that hang, replace dead ones whose pause is over, and give jobs to idle ones."""
+        for place in self._crew.hanging():
+            self._on_death(place, f"it gave no sign of life for {place.silent_seconds:.0f} s, and was ended")
+        self._crew.replace_dead()
         if not (self._draining or self._suspended or self._resting):
             self._feed()
 
     def drain(self) -> None:
         """Begin no job any more, and ask each worker to stop after a checkpoint."""
         self._draining = True
-        for place in self._places:
-            place.restart_at = None
-            if place.job is not None and place.worker is not None:
-                place.worker.cancel()
+        self._crew.drain()
 
     def suspend(self) -> None:
         """Begin no job until `resume`, and ask each worker to stop after a checkpoint: its job is queued again."""
         self._suspended = True
-        for place in self._places:
-            if place.job is not None and place.worker is not None:
-                place.worker.cancel()
+        self._crew.cancel()
 
     def resume(self) -> None:
         """Begin jobs again, after `suspend`."""
@@ -199,6 +162,7 @@ class Dispatch:
         for job_id in found:
             del self._set_aside[job_id]
         self._not_before = float("-inf")
+        self._crew.hurry()
         return len(found)
 
     def close(self, timeout_seconds: float) -> None:
@@ -206,11 +170,8 @@ class Dispatch:
 
         ``timeout_seconds`` is for all of them together.
         """
-        deadline = self._parts.clock() + timeout_seconds
-        for place in self._places:
-            if place.worker is not None:
-                place.worker.stop(max(0.0, deadline - self._parts.clock()))
-                place.worker = None
+        self._crew.close(timeout_seconds)
+        for place in self._crew.places:
             if place.job is not None:
                 self._parts.ledger.requeue(place.job.id, outcome="stopped", counts=False)
                 place.job = None
@@ -223,10 +184,11 @@ class Dispatch:
             self._look_after(job)
 
     def handle(self, message: FromWorker) -> None:
-        """Do what a worker's event calls for. Raises WorkerError if a worker fails to start again and again."""
-        place = self._places[message.place]
-        if message.hire != place.hire:
-            return  # the last words of one who has been replaced
+        """Do what a worker's event calls for; the last words of one that has been replaced are not heard."""
+        place = self._crew.whose(message)
+        if place is None:
+            return
+        place.heard(message.event)
         match message.event:
             case WorkerReady() as ready:
                 self._on_ready(place, ready)
@@ -237,34 +199,20 @@ class Dispatch:
 
     # Workers.
 
-    def _hire(self, place: _Place) -> None:
-        place.hire += 1
-        place.restart_at, place.ready = None, None
-        number, hire = place.number, place.hire
-        place.worker = self._parts.make_worker(
-            place.device, lambda event: self._parts.post(FromWorker(number, hire, event))
-        )
-        place.worker.start()
-
-    def _on_ready(self, place: _Place, ready: WorkerReady) -> None:
-        place.ready, place.failed_starts = ready, 0
+    def _on_ready(self, place: Place, ready: WorkerReady) -> None:
+        self._crew.is_ready(place, ready)
         text = f"{ready.device} is ready: {ready.device_name}, {ready.precision}, {ready.threads} threads."
         self._tell("worker-ready", text, details={"device": ready.device})
 
-    def _on_death(self, place: _Place, reason: str) -> None:
-        was_ready, job = place.ready is not None, place.job
-        if place.worker is not None:
-            place.worker.stop(0)
-        place.worker, place.ready, place.job = None, None, None
-        place.failed_starts = 0 if was_ready else place.failed_starts + 1
+    def _on_death(self, place: Place, reason: str) -> None:
+        job = place.job
         self._tell("worker-died", f"The worker on {place.device} stopped: {reason}", job or "", Level.ERROR)
         if job is not None:
             self._after_death(job, reason)
-        if place.failed_starts >= _MOST_FAILED_STARTS:
-            remedy = "Check the devices and the weights in the config."
-            raise WorkerError(f"The worker on {place.device} cannot be started: {reason}", remedy)
-        if not self._draining:
-            place.restart_at = self._parts.clock() + _RESTART_PAUSE_SECONDS * 2**place.failed_starts
+        self._crew.dismiss(place, reason)
+        if place.has_just_broken:
+            text = f"The worker on {place.device} cannot be started; it is tried again after growing pauses: {reason}"
+            self._tell("problem", text, level=Level.ERROR)
 
     def _after_death(self, job: Job, reason: str) -> None:
         if job.attempts < MOST_ATTEMPTS:
@@ -281,13 +229,13 @@ class Dispatch:
     # Jobs to workers.
 
     def _feed(self) -> None:
-        for place in self._places:
+        for place in self._crew.places:
             while place.idle:
                 job = self._next_job()
                 if job is None or not self._begin(place, job):
                     return
 
-    def _begin(self, place: _Place, job: Job) -> bool:
+    def _begin(self, place: Place, job: Job) -> bool:
         """Start ``job`` at ``place``, find it another state, or set it aside; False if none can be started now."""
         try:
             self._start_or_look_again(place, job)
@@ -300,14 +248,14 @@ class Dispatch:
             return False
         return True
 
-    def _start_or_look_again(self, place: _Place, job: Job) -> None:
+    def _start_or_look_again(self, place: Place, job: Job) -> None:
         try:
             if not self._finish_if_delivered(job) and not self._copy_if_painted(job):
                 self._start(place, job)
         except (UnreadablePhotoError, SettingsError):
             self._parts.arrivals.again(job.path)
 
-    def _start(self, place: _Place, job: Job) -> None:
+    def _start(self, place: Place, job: Job) -> None:
         plan = Plan.from_json(job.settings or "")
         photo, _ = read_photo(self._parts.inbox, job.path, self._parts.limit_bytes)
         paint_job = self._paint_job(job, plan, photo)
@@ -316,8 +264,7 @@ class Dispatch:
             return
         job = self._placed(job)
         assert place.worker is not None and place.ready is not None
-        place.job = self._parts.ledger.start(job.id, place.ready.device)
-        place.pace = place.resumed_at_step = None
+        place.take(self._parts.ledger.start(job.id, place.ready.device))
         place.worker.offer(paint_job)
 
     def _paint_job(self, job: Job, plan: Plan, photo: bytes) -> PaintJob | None:
@@ -395,7 +342,7 @@ class Dispatch:
 
     # What workers say of jobs.
 
-    def _on_job_event(self, place: _Place, job: Job, event: WorkerEvent) -> None:
+    def _on_job_event(self, place: Place, job: Job, event: WorkerEvent) -> None:
         match event:
             case JobStarted():
                 self._on_started(place, job, event)
@@ -405,25 +352,34 @@ class Dispatch:
                 self._on_snapshot(job, event)
             case JobCheckpoint():
                 self._on_checkpoint(job, event)
+            case JobFinished() | JobFailed() | JobStopped():
+                self._on_end(place, job, event)
+
+    def _on_end(self, place: Place, job: Job, event: JobFinished | JobFailed | JobStopped) -> None:
+        place.leave()
+        try:
+            self._take_in(place, job, event)
+        except LedgerUnavailableError:
+            place.job = job  # the event is heard once more when the ledger can be written again
+            raise
+
+    def _take_in(self, place: Place, job: Job, event: JobFinished | JobFailed | JobStopped) -> None:
+        match event:
             case JobFinished():
-                place.job = None
                 self._on_finished(place, job, event)
             case JobFailed():
-                place.job = None
                 self._on_failed(job, event)
             case JobStopped():
-                place.job = None
                 self._parts.ledger.requeue(job.id, outcome="stopped", counts=False)
 
-    def _on_started(self, place: _Place, job: Job, event: JobStarted) -> None:
+    def _on_started(self, place: Place, job: Job, event: JobStarted) -> None:
         place.resumed_at_step = event.first_step - 1 if event.first_step > 1 else None
         self._parts.ledger.sized(job.id, event.width, event.height)
         resumed = f", going on at step {event.first_step}" if event.first_step > 1 else ""
         text = f"It is being painted, {event.width} × {event.height} pixels, at most {job.steps} steps{resumed}."
         self._tell("painting", text, job, details={"width": event.width, "height": event.height})
 
-    def _on_step(self, place: _Place, job: Job, event: JobStep) -> None:
-        place.pace = pace(place.pace, event.seconds)
+    def _on_step(self, place: Place, job: Job, event: JobStep) -> None:
         loss = event.losses.total
         self._parts.ledger.progress(job.id, step=event.number, loss=loss, seconds_per_step=place.pace)
         text = f"Step {event.number} of at most {job.steps}, loss {loss:.4g}."
@@ -445,7 +401,7 @@ class Dispatch:
         except OutboxError as error:
             self._tell("problem", f"A checkpoint could not be written: {error}", job, Level.WARNING)
 
-    def _on_finished(self, place: _Place, job: Job, event: JobFinished) -> None:
+    def _on_finished(self, place: Place, job: Job, event: JobFinished) -> None:
         assert place.ready is not None
         commission = Commission(
             job.identity or "",

@@ -18,6 +18,7 @@
     ├── InboxGoneError              the inbox is not there (inbox.survey)
     ├── WatchRefusedError           the inbox cannot be watched in the way that was asked for (inbox.watch)
     └── LedgerError                 a record that cannot be read or was written by a later version
+        ├── LedgerUnavailableError  a record that cannot be written at present (no space, an I/O error, busy)
         └── AlreadyRunningError     another daemon holds the state folder
 
 Every message says what is wrong, where, and how to mend it, in words meant for the person who dropped the photo.
@@ -26,6 +27,7 @@ Every message says what is wrong, where, and how to mend it, in words meant for 
 __all__ = [
     "AlreadyRunningError",
     "LedgerError",
+    "LedgerUnavailableError",
     "MonetWatchError",
     "NotAPhotoError",
     "OutboxError",
@@ -97,6 +99,10 @@ class OutboxError(MonetWatchError):
 
 class LedgerError(MonetWatchError):
     """A record that cannot be read, or was written by a later version of the program."""
+
+
+class LedgerUnavailableError(LedgerError):
+    """A record that cannot be used at present: its disk is full or fails, or somebody holds it."""
 
 
 class AlreadyRunningError(LedgerError):

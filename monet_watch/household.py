@@ -17,9 +17,10 @@ from monet_watch.arrivals import Arrivals, ArrivalsParts
 from monet_watch.checkpoints import Checkpoints
 from monet_watch.config import Config, state_folder
 from monet_watch.console import ConsoleView
+from monet_watch.crew import Crew, WorkerFactory
 from monet_watch.daemon import Daemon, DaemonParts, Mailbox, Outcome
 from monet_watch.delivery import read_record
-from monet_watch.dispatch import Dispatch, DispatchParts, WorkerFactory
+from monet_watch.dispatch import Dispatch, DispatchParts
 from monet_watch.errors import AlreadyRunningError, OutboxError, SettingsError
 from monet_watch.inbox.ignore import IgnoreList, Kind, Sieve
 from monet_watch.inbox.settle import Settling
@@ -269,15 +270,19 @@ class _Rooms:
             arrivals=arrivals,
             checkpoints=self.checkpoints,
             aftercare=Aftercare(config.inbox, config.after, config.archive, self.limit_bytes),
-            make_worker=_worker_factory(self.weights, config),
-            post=self.house.mailbox.post,
+            crew=self._crew(),
             tell=self.house.tell,
             clock=time.monotonic,
             now=time.time,
             limit_bytes=self.limit_bytes,
             limit_pixels=int(config.limit_megapixels * _MEGA),
         )
-        return Dispatch(parts, config.devices)
+        return Dispatch(parts)
+
+    def _crew(self) -> Crew:
+        config, post = self.config, self.house.mailbox.post
+        make_worker = _worker_factory(self.weights, config)
+        return Crew(config.devices, make_worker, post, time.monotonic, config.hang_seconds)
 
 
 def _worker_factory(weights_file: WeightsFile, config: Config) -> WorkerFactory:

@@ -13,6 +13,7 @@ from typing import Any
 from monet_watch.aftercare import Aftercare
 from monet_watch.arrivals import Arrivals, ArrivalsParts
 from monet_watch.checkpoints import Checkpoints
+from monet_watch.crew import Crew
 from monet_watch.daemon import Daemon, DaemonParts, Mailbox, Message
 from monet_watch.delivery import read_record
 from monet_watch.dispatch import Dispatch, DispatchParts
@@ -114,6 +115,7 @@ class Rehearsal:
         steps: int = 4,
         settle_seconds: float = 2.0,
         style: bytes = tiny_png(),
+        hang_seconds: float = 600.0,
     ) -> None:
         self.folder = folder
         self.inbox, self.outbox, self.archive = (folder / name for name in ("inbox", "outbox", "archive"))
@@ -131,6 +133,7 @@ class Rehearsal:
         self.mailbox = CountingMailbox()
         self.requests = RequestBox(folder / "requests")
         self._automatic, self._once, self._devices, self._after = automatic, once, devices, after
+        self._hang_seconds = hang_seconds
         self._settings = StyleSettings(steps=steps, save_every=2)
         self._stack = ExitStack()
         self.settling = Settling(settle_seconds)
@@ -173,15 +176,13 @@ class Rehearsal:
                 arrivals=self.arrivals,
                 checkpoints=self.checkpoints,
                 aftercare=Aftercare(self.inbox, self._after, self.archive, LIMIT_BYTES),
-                make_worker=self._hire,
-                post=self.mailbox.post,
+                crew=Crew(self._devices, self._hire, self.mailbox.post, self.clock, self._hang_seconds),
                 tell=self.notices.append,
                 clock=self.clock,
                 now=self.time_of_day,
                 limit_bytes=LIMIT_BYTES,
                 limit_pixels=10**9,
-            ),
-            self._devices,
+            )
         )
         return Daemon(
             DaemonParts(

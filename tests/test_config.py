@@ -64,7 +64,8 @@ def test_every_key_is_read(write, etc):
     config = load_config(
         write(
             "inbox: in\noutbox: out\nstate: s\nstyle_library: [lib, /lib]\nweights: w.pth\n"
-            "devices: [cpu, 'cuda:1']\nthreads: 3\nmemory_limit: 6 GiB\nsettle_seconds: 1\nrescan_seconds: 60\n"
+            "devices: [cpu, 'cuda:1']\nthreads: 3\nmemory_limit: 6 GiB\nhang_seconds: 90\n"
+            "settle_seconds: 1\nrescan_seconds: 60\n"
             "watch: polling\npolling_seconds: 0.5\nafter: move\narchive: arch\nignore: ['*.bak', 'a/**']\n"
             "limit_megapixels: 12.5\nlimit_megabytes: 64\nlog: {level: debug, format: json}\n"
             "defaults: {steps: 3, style: turner}\n"
@@ -79,6 +80,7 @@ def test_every_key_is_read(write, etc):
         "devices": ("cpu", "cuda:1"),
         "threads": 3,
         "memory_limit": 6 * 2**30,
+        "hang_seconds": 90.0,
         "settle_seconds": 1.0,
         "rescan_seconds": 60.0,
         "watch": "polling",

@@ -186,11 +186,11 @@ def test_a_photo_that_ends_its_worker_three_times_is_a_problem_and_the_next_is_p
     house.rest()
     house.drop("good.jpg", b"good")
     house.rest()
-    for _ in range(3):
+    for pause in (1.0, 2.0, 4.0):
         assert house.worker.job.photo.name == "bomb.jpg"
         house.worker.die("it was ended by SIGSEGV")
         house.turn()
-        house.advance(1.0)
+        house.advance(pause)
         house.worker.ready()
         house.turn()
     assert house.states("bomb.jpg") == ["problem"]
@@ -201,15 +201,34 @@ def test_a_photo_that_ends_its_worker_three_times_is_a_problem_and_the_next_is_p
     assert house.worker.job.photo.name == "good.jpg"
 
 
-def test_a_worker_that_cannot_be_started_three_times_in_a_row_ends_the_daemon(tmp_path):
-    with Rehearsal(tmp_path, automatic=False) as house:
-        for pause in (2.0, 4.0):
+def test_a_device_that_cannot_be_used_is_tried_again_after_growing_pauses_while_others_paint(tmp_path):
+    with Rehearsal(tmp_path, automatic=False, devices=("cuda:0", "cpu")) as house:
+        cpu = house.workers[1]
+        cpu.ready()
+        house.workers[0].die("no such device")
+        house.turn()
+        for pause in (1.0, 2.0, 4.0, 8.0):
+            hired = len(house.workers)
+            house.advance(pause - 0.1)
+            assert len(house.workers) == hired
+            house.advance(0.1)
+            assert len(house.workers) == hired + 1
             house.worker.die("no such device")
             house.turn()
-            house.advance(pause - 0.1)
-            waiting = len(house.workers)
-            house.advance(0.1)
-            assert len(house.workers) == waiting + 1
+        assert [text for text in house.told("problem") if "no such device" in text] == [
+            "The worker on cuda:0 cannot be started; it is tried again after growing pauses: no such device"
+        ]
+        house.drop("a.jpg")
+        house.rest()
+        assert cpu.job.photo.name == "a.jpg"
+
+
+def test_a_single_run_for_which_no_worker_can_be_started_ends_with_an_error(tmp_path):
+    with Rehearsal(tmp_path, automatic=False, once=True) as house:
+        for pause in (1.0, 2.0):
+            house.worker.die("no such device")
+            house.turn()
+            house.advance(pause)
         house.worker.die("no such device")
         with pytest.raises(WorkerError, match="no such device"):
             house.turn()
@@ -224,6 +243,27 @@ def test_starts_that_fail_are_forgotten_once_one_succeeds(tmp_path):
             house.worker.ready()
             house.turn()
         assert len(house.workers) == 5
+
+
+def test_a_worker_that_hangs_is_replaced_and_its_job_goes_on_from_its_checkpoint(tmp_path):
+    with Rehearsal(tmp_path, automatic=False, hang_seconds=5.0) as house:
+        house.worker.ready()
+        house.drop("a.jpg")
+        house.rest()
+        house.worker.begin()
+        house.worker.step(2)
+        house.worker.checkpoint()
+        house.turn()
+        house.advance(10.0)
+        assert house.states("a.jpg") == ["running"]  # for twenty times as long as a step takes, which is half a second
+        house.advance(1.0)
+        assert "no sign of life for 11 s" in house.told("worker-died")[-1]
+        house.advance(1.0)
+        house.worker.ready()
+        house.turn()
+        assert house.worker.job.resume == b"2"
+        paint(house)
+        assert house.record("a").times.attempts == 2
 
 
 def test_late_words_of_a_worker_that_was_replaced_are_not_heard(house):

@@ -1,11 +1,14 @@
 """Workers on this machine: one spawned process per device, each with a thread here that posts what it says.
 
+Another one sends it what it is told: the daemon does not wait for a process that takes nothing in.
+
 Spawned, not forked: CUDA does not survive a fork, and a child without the daemon's memory stays small.
 """
 
 import contextlib
 import multiprocessing
 import os
+import queue
 import signal
 import threading
 from collections.abc import Callable
@@ -18,6 +21,7 @@ from monet_watch.workers.base import Allowance, Cancel, PaintJob, Post, Stop, We
 __all__ = ["LocalWorker", "measured_step"]
 
 _SPAWN = multiprocessing.get_context("spawn")
+_KILL_SECONDS = 10.0  # that a killed process may take to go; one that the kernel itself holds up is left behind
 
 
 class LocalWorker:
@@ -43,6 +47,7 @@ class LocalWorker:
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self._reader: threading.Thread | None = None
+        self._outgoing: queue.SimpleQueue[PaintJob | Cancel | Stop | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._end_told = False
 
@@ -73,10 +78,15 @@ class LocalWorker:
         finally:
             theirs.close()  # so that the end of the process is the end of the pipe
         self._reader = threading.Thread(target=self._read, name=f"events of {self._device}", daemon=True)
+        self._writer = threading.Thread(target=self._write, name=f"messages to {self._device}", daemon=True)
         self._reader.start()
+        self._writer.start()
 
     def offer(self, job: PaintJob) -> None:
-        """Begin ``job``. If the process is dying, `WorkerDied` follows in its place."""
+        """Begin ``job``. If the process is dying, `WorkerDied` follows in its place.
+
+        Returns at once, even if the process hangs and takes nothing in.
+        """
         self._send(job)
 
     def cancel(self) -> None:
@@ -88,24 +98,35 @@ class LocalWorker:
         return self._end_told or (self._reader is not None and self._reader.is_alive())
 
     def stop(self, timeout_seconds: float) -> None:
-        """End the process, by force if it has not ended after ``timeout_seconds``."""
+        """End the process, by force if it has not ended after ``timeout_seconds``.
+
+        A process that even that does not end, because the kernel waits for a device, is left behind.
+        """
         self._stopping.set()
         if self._process is None or self._connection is None or self._reader is None:
             return
         self._send(Stop())
+        self._outgoing.put(None)
         self._reader.join(timeout_seconds)
         if self._reader.is_alive():
             self._process.kill()
-            self._reader.join()
-        self._connection.close()
-        self._process.close()
+            self._reader.join(_KILL_SECONDS)
+        if not self._reader.is_alive():
+            self._writer.join()
+            self._connection.close()
+            self._process.close()
         self._process = self._reader = None
 
     def _send(self, message: PaintJob | Cancel | Stop) -> None:
         if self._connection is None:
             raise WorkerError(f"The worker {self._device} was not started.")
+        self._outgoing.put(message)
+
+    def _write(self) -> None:
+        assert self._connection is not None
         with contextlib.suppress(OSError):  # its end is told once, by the thread that reads
-            self._connection.send(message)
+            while (message := self._outgoing.get()) is not None:
+                self._connection.send(message)
 
     def _read(self) -> None:
         """Post every event until the pipe ends, and then, unless that was asked for, how the process ended.

@@ -1,0 +1,218 @@
+"""Who paints: the devices, the workers that are hired for them, and what becomes of those that die or hang.
+
+A device whose worker dies gets another one, after a pause that grows with every death in a row; while it cannot be
+used the others go on. A worker that gives no sign of life for too long is ended and replaced as if it had died.
+Everything here runs in the daemon's loop. Workers post their events to the mailbox as `FromWorker`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from monet_watch.ledger import Job
+from monet_watch.troubles import pause
+from monet_watch.workers.base import JobStep, Post, Worker, WorkerEvent, WorkerReady, pace
+
+__all__ = ["HANG_SECONDS", "Crew", "FromWorker", "Place", "WorkerFactory"]
+
+HANG_SECONDS = 600.0
+"""A worker that is silent for so long is taken to hang, unless its steps are known to take longer."""
+
+_LONGEST_STEPS = 20  # of a painting: so many times its longest step a worker may be silent
+_BEFORE_STEPS = 6  # times as long may it take to load the network, or from the offer of a photo to its first step
+_LONGEST_GAP_SECONDS = 10.0  # counted between two looks: while the daemon itself stands still nobody is heard
+
+_FIRST_RESTART_SECONDS = 1.0
+_MOST_FAILED_STARTS = 3  # in a row: then it is a problem that people should know of
+
+WorkerFactory = Callable[[str, Post], Worker]
+"""Makes a worker for a device, which gives its events to the `Post`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromWorker:
+    """A worker's event on its way to the loop; ``place`` and ``hire`` say whose it is."""
+
+    place: int
+    hire: int
+    event: WorkerEvent = field(repr=False)
+
+
+@dataclass(slots=True)
+class Place:
+    """A device, and whoever works there at the moment. ``hire`` counts the workers that it has had.
+
+    ``deaths`` are those in a row, with no job brought to its end between them, ``failed_starts`` those of them that
+    came before the network was loaded; ``last_words`` is the last one's reason. ``silent_seconds`` is how long nothing
+    was heard of a worker that has something to do.
+    """
+
+    number: int
+    device: str
+    worker: Worker | None = None
+    hire: int = 0
+    ready: WorkerReady | None = None
+    job: Job | None = None
+    pace: float | None = None
+    longest_step: float | None = None
+    resumed_at_step: int | None = None
+    deaths: int = 0
+    failed_starts: int = 0
+    restart_at: float | None = None
+    last_words: str = ""
+    silent_seconds: float = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether its worker can be given a job."""
+        return self.worker is not None and self.ready is not None and self.job is None
+
+    @property
+    def staffed(self) -> bool:
+        """Whether its worker lives, or it gets one at a time that is known."""
+        return self.restart_at is not None or (self.worker is not None and self.worker.alive())
+
+    @property
+    def broken(self) -> bool:
+        """Whether no worker can be started here, as far as is known."""
+        return self.failed_starts >= _MOST_FAILED_STARTS
+
+    @property
+    def has_just_broken(self) -> bool:
+        """Whether that is known since the last death."""
+        return self.failed_starts == _MOST_FAILED_STARTS
+
+    def take(self, job: Job) -> None:
+        """``job`` is what the worker is offered next."""
+        self.job = job
+        self.pace = self.longest_step = self.resumed_at_step = None
+        self.silent_seconds = 0.0
+
+    def leave(self) -> None:
+        """The worker has brought its job to an end."""
+        self.job, self.deaths = None, 0
+
+    def heard(self, event: WorkerEvent) -> None:
+        """The worker has given a sign of life."""
+        self.silent_seconds = 0.0
+        if isinstance(event, JobStep):
+            self.pace = pace(self.pace, event.seconds)
+            self.longest_step = max(self.longest_step or 0.0, event.seconds)
+
+
+class Crew:
+    """The places of work. ``post`` takes what workers say, from any thread; ``clock`` is monotonic, in seconds."""
+
+    def __init__(
+        self,
+        devices: Sequence[str],
+        make_worker: WorkerFactory,
+        post: Callable[[FromWorker], None],
+        clock: Callable[[], float],
+        hang_seconds: float = HANG_SECONDS,
+    ) -> None:
+        self.places = tuple(Place(number, device) for number, device in enumerate(devices))
+        self._make_worker = make_worker
+        self._post = post
+        self._clock = clock
+        self._hang_seconds = hang_seconds
+        self._looked_at = clock()
+        self._draining = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a worker holds a job."""
+        return any(place.job is not None for place in self.places)
+
+    @property
+    def staffed(self) -> bool:
+        """Whether each place is."""
+        return all(place.staffed for place in self.places)
+
+    @property
+    def broken(self) -> bool:
+        """Whether no place is of any use, as far as is known."""
+        return all(place.broken for place in self.places)
+
+    def open(self) -> None:
+        """Start a worker at each place."""
+        for place in self.places:
+            self._hire(place)
+
+    def next_due(self) -> float | None:
+        """When a worker is to be started, on the clock; those that hang are found whenever somebody looks."""
+        return min((place.restart_at for place in self.places if place.restart_at is not None), default=None)
+
+    def replace_dead(self) -> None:
+        """Start workers where the pause after a death is over."""
+        for place in self.places:
+            if place.restart_at is not None and place.restart_at <= self._clock():
+                self._hire(place)
+
+    def hanging(self) -> Iterator[Place]:
+        """Yield the places whose workers have been silent for longer than can be explained."""
+        now = self._clock()
+        elapsed, self._looked_at = min(now - self._looked_at, _LONGEST_GAP_SECONDS), now
+        for place in self.places:
+            if place.worker is not None and (place.ready is None or place.job is not None):
+                place.silent_seconds += elapsed
+                if place.silent_seconds > self._patience(place):
+                    yield place
+
+    def _patience(self, place: Place) -> float:
+        if place.longest_step is None:
+            return _BEFORE_STEPS * self._hang_seconds
+        return max(self._hang_seconds, _LONGEST_STEPS * place.longest_step)
+
+    def whose(self, message: FromWorker) -> Place | None:
+        """Return the place of the worker that says ``message``; None if it has been replaced."""
+        place = self.places[message.place]
+        return place if message.hire == place.hire else None
+
+    def is_ready(self, place: Place, ready: WorkerReady) -> None:
+        """The worker has loaded the network."""
+        place.ready, place.failed_starts = ready, 0
+
+    def dismiss(self, place: Place, reason: str) -> None:
+        """The worker is dead, or is to be; unless all are to stop, another one is started after a pause."""
+        place.last_words = reason
+        place.failed_starts = 0 if place.ready is not None else place.failed_starts + 1
+        place.deaths += 1
+        if place.worker is not None:
+            place.worker.stop(0)
+        place.worker = place.ready = place.job = None
+        if not self._draining:
+            place.restart_at = self._clock() + pause(place.deaths, _FIRST_RESTART_SECONDS)
+
+    def hurry(self) -> None:
+        """Start workers at once where a pause is under way."""
+        for place in self.places:
+            if place.restart_at is not None:
+                place.restart_at = self._clock()
+
+    def drain(self) -> None:
+        """Start no worker any more, and ask each to stop after a checkpoint."""
+        self._draining = True
+        for place in self.places:
+            place.restart_at = None
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Ask each worker to stop its job after a checkpoint."""
+        for place in self.places:
+            if place.job is not None and place.worker is not None:
+                place.worker.cancel()
+
+    def close(self, timeout_seconds: float) -> None:
+        """End every worker; ``timeout_seconds`` is for all of them together."""
+        deadline = self._clock() + timeout_seconds
+        for place in self.places:
+            if place.worker is not None:
+                place.worker.stop(max(0.0, deadline - self._clock()))
+                place.worker = None
+
+    def _hire(self, place: Place) -> None:
+        place.hire += 1
+        place.restart_at, place.ready, place.silent_seconds = None, None, 0.0
+        number, hire = place.number, place.hire
+        place.worker = self._make_worker(place.device, lambda event: self._post(FromWorker(number, hire, event)))
+        place.worker.start()

@@ -1,0 +1,127 @@
+"""Workers by their places: who is hired when, and who is taken to hang."""
+
+from pathlib import PurePosixPath
+
+import pytest
+
+from monet_watch.crew import Crew
+from monet_watch.ledger import Job, JobState
+from monet_watch.recipes import Recipe
+from monet_watch.workers.base import PaintJob, PictureFile, WorkerReady
+from monet_watch.workers.memory import MemoryWorker
+from tests.rehearsal import Clock
+
+LOOKS = 1.0  # seconds between two looks of the loop
+HANG_SECONDS = 30.0
+
+
+class Office:
+    """A crew of one, whose worker does what the test says."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.workers: list[MemoryWorker] = []
+        self.crew = Crew(("cpu",), self.hire, self.hear, self.clock, HANG_SECONDS)
+        self.crew.open()
+
+    def hire(self, device, post):
+        self.workers.append(MemoryWorker(post, device, automatic=False))
+        return self.workers[-1]
+
+    def hear(self, message):
+        self.place.heard(message.event)
+        if isinstance(message.event, WorkerReady):
+            self.crew.is_ready(self.place, message.event)
+
+    @property
+    def place(self):
+        return self.crew.places[0]
+
+    def begin(self):
+        """The worker is ready, and is given a job."""
+        self.workers[-1].ready()
+        self.place.take(Job(1, PurePosixPath("a.jpg"), JobState.RUNNING, 1, 1))
+        self.workers[-1].offer(PaintJob(1, "id", PictureFile("a.jpg", b"a"), (), Recipe(), 1))
+
+    def hangs_after(self, seconds):
+        """Whether the worker, silent from here on, is found to hang after ``seconds`` and not before."""
+        found = []
+        for look in range(1, int(seconds / LOOKS) + 2):
+            self.clock.now += LOOKS
+            found += [look * LOOKS for _ in self.crew.hanging()]
+        return found == [seconds + LOOKS]
+
+
+@pytest.fixture
+def office():
+    return Office()
+
+
+def test_a_worker_may_take_six_times_as_long_to_load_the_network(office):
+    assert office.hangs_after(6 * HANG_SECONDS)
+
+
+def test_a_worker_may_take_six_times_as_long_to_its_first_step(office):
+    office.begin()
+    assert office.hangs_after(6 * HANG_SECONDS)
+
+
+def test_a_worker_that_takes_steps_hangs_when_it_is_silent_for_the_stated_time(office):
+    office.begin()
+    office.workers[-1].begin()
+    office.workers[-1].step()
+    assert office.hangs_after(HANG_SECONDS)
+
+
+def test_one_whose_steps_take_long_may_be_silent_for_twenty_of_them(office, monkeypatch):
+    monkeypatch.setattr("monet_watch.workers.memory._SECONDS_PER_STEP", 4.0)
+    office.begin()
+    office.workers[-1].begin()
+    office.workers[-1].step()
+    assert office.hangs_after(80.0)
+
+
+def test_whatever_is_heard_is_a_sign_of_life(office):
+    office.begin()
+    office.workers[-1].begin()
+    office.workers[-1].step()
+    for _ in range(3):
+        office.clock.now += HANG_SECONDS / 2
+        assert not list(office.crew.hanging())
+        office.workers[-1].checkpoint()
+    assert office.hangs_after(HANG_SECONDS)
+
+
+def test_a_worker_that_has_nothing_to_do_does_not_hang(office):
+    office.workers[-1].ready()
+    for _ in range(1000):
+        office.clock.now += 10.0
+        assert not list(office.crew.hanging())
+
+
+def test_while_the_daemon_itself_stood_still_nobody_was_silent(office):
+    """After a stop by a signal, or a long scan, the worker has had no chance to be heard."""
+    office.begin()
+    office.workers[-1].begin()
+    office.workers[-1].step()
+    office.clock.now += 100_000.0
+    assert not list(office.crew.hanging())
+
+
+def test_the_pauses_before_a_new_worker_grow_with_every_death_until_a_job_comes_to_its_end(office):
+    crew, clock = office.crew, office.clock
+    for pause in (1.0, 2.0, 4.0):
+        crew.dismiss(office.place, "it was ended by SIGSEGV")
+        assert crew.next_due() == clock.now + pause
+        clock.now += pause
+        crew.replace_dead()
+        office.begin()
+    office.place.leave()
+    crew.dismiss(office.place, "it was ended by SIGSEGV")
+    assert crew.next_due() == clock.now + 1.0
+
+
+def test_the_longest_pause_is_an_hour(office):
+    for _ in range(100):
+        office.crew.dismiss(office.place, "no such device")
+    assert office.crew.next_due() == office.clock.now + 3600.0
