@@ -20,7 +20,7 @@ from monet_watch import __version__
 from monet_watch.engine.precision import best_precision
 from monet_watch.workers.base import Allowance
 from monet_watch.workers.machine import physical_cores
-from monet_watch.workers.worker import _set_up_torch
+from monet_watch.workers.worker import set_up_torch
 
 __all__ = ["add_common_options", "alone", "describe_machine", "peak_bytes", "set_up_as_worker", "write_json"]
 
@@ -49,7 +49,7 @@ def peak_bytes() -> int:
 
 def set_up_as_worker(threads: int | None) -> None:
     """Set torch and the allocator as monet-watch's worker does it for its process."""
-    _set_up_torch(Allowance(threads))
+    set_up_torch(Allowance(threads))
 
 
 def describe_machine(threads: int | None) -> dict[str, Any]:

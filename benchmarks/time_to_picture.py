@@ -12,6 +12,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,10 @@ def _measure(pair: Pair, options: argparse.Namespace) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A contender over some pairs: medians. What was never reached took for ever, which a median can bear."""
+    """A contender over some pairs: medians. What was never reached took for ever, which a median can bear.
+
+    ``by_plain`` divides the plain script's whole run by ``seconds``, ``by_tutorial`` the tutorial's own ``seconds``.
+    """
 
     name: str
     seconds: float
@@ -268,7 +272,10 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _begun(options: argparse.Namespace, path: Path) -> dict[str, Any]:
-    settings = {"size": options.size, "steps": options.steps, "weights": options.weights}
+    settings = {
+        **{name: getattr(options, name) for name in ("size", "steps", "weights", "threads")},
+        "styles": {name: sha256(file.read_bytes()).hexdigest() for name, file in style_files(options.style).items()},
+    }
     if not (options.resume and path.exists()):
         return {"machine": describe_machine(options.threads), "settings": settings, "pairs": []}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

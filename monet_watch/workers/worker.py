@@ -60,7 +60,7 @@ from monet_watch.workers.base import (
 from monet_watch.workers.machine import available_memory, memory_for_a_painting, physical_cores
 from monet_watch.workers.sender import Deferred, Sender
 
-__all__ = ["describe", "measure_step", "painting_events", "serve"]
+__all__ = ["describe", "measure_step", "painting_events", "serve", "set_up_torch"]
 
 _WARM_UP_STEPS = 2
 _MEASURED_STEPS = 5
@@ -223,7 +223,7 @@ def measure_step(weights: WeightsFile, device: str, threads: int | None, image_s
     The pictures are random, which takes as long as any. Sets torch up for this process as `serve` does. Raises
     WeightsError, or SettingsError where there is no such device.
     """
-    _set_up_torch(Allowance(threads))
+    set_up_torch(Allowance(threads))
     network = load_vgg19(weights.path, weights.sha256, device)
     photo, style = np.random.default_rng(0).integers(0, 256, (2, image_size, image_size, 3), dtype=np.uint8)
     recipe = SWIFT.with_changes({"image_size": image_size, "steps": _WARM_UP_STEPS + _MEASURED_STEPS})
@@ -255,7 +255,7 @@ def serve(connection: Connection, weights: WeightsFile, device: str, allowance: 
     Runs as the main function of a process, and ends with the process that started it, even in the middle of a step.
     """
     _set_up_process()
-    _set_up_torch(allowance)
+    set_up_torch(allowance)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError), Sender(connection) as sender:
         # When the daemon is gone there is nobody to tell; whoever starts next goes on from the last checkpoint.
         try:
@@ -282,7 +282,7 @@ def _end_with_parent() -> None:
         os._exit(1)  # the main thread may be in the middle of a step that takes a minute
 
 
-def _set_up_torch(allowance: Allowance) -> None:
+def set_up_torch(allowance: Allowance) -> None:
     """Set torch, and the allocator that it works with, for the whole process.
 
     A step uses as many threads as the allowance says, else as many as OMP_NUM_THREADS (torch reads it), else this

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import time_to_picture
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +36,7 @@ def loaded(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_time_to_picture_tells_of_all_four_and_goes_on_where_it_was(run):
+def test_time_to_picture_tells_of_all_four_and_goes_on_where_it_was(run, tiny_weights):
     options = ("--size", "32", "--steps", "6")
     folder = run("time_to_picture", *options, "--pairs", "china")
     first = loaded(folder / "time_to_picture.json")
@@ -55,6 +57,12 @@ def test_time_to_picture_tells_of_all_four_and_goes_on_where_it_was(run):
 
     run("time_to_picture", *options, "--pairs", "china", "--resume")
     assert loaded(folder / "time_to_picture.json") == first
+
+    Image.new("RGB", (40, 40), "teal").save(folder / "teal.png")
+    common = ["--weights", str(tiny_weights.path), "--output", str(folder), "--pairs", "china", "--resume"]
+    for others in (["--threads", "2"], ["--threads", "1", "--style", str(folder / "teal.png")]):
+        with pytest.raises(SystemExit, match="other settings"):
+            time_to_picture.main([*options, *common, *others])
 
 
 def test_step_cost_tells_of_bare_convolutions_and_whole_steps(run):

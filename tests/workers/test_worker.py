@@ -279,7 +279,7 @@ def test_a_worker_whose_device_fails_dies_and_says_why(monkeypatch, make_job, ti
     from monet_watch.workers import worker
 
     monkeypatch.setattr(worker, "_set_up_process", lambda: None)
-    monkeypatch.setattr(worker, "_set_up_torch", lambda allowance: None)
+    monkeypatch.setattr(worker, "set_up_torch", lambda allowance: None)
     broken = failing_network(tiny_convolutions, "CUDA error: unspecified launch failure")
     monkeypatch.setattr(worker, "load_vgg19", lambda *_: broken)
     ours, theirs = multiprocessing.Pipe()
@@ -342,8 +342,8 @@ def test_a_painting_s_precision_and_remarks_are_the_engine_s(make_job, tiny_netw
 WORKER_SET_UP = """
 import sys, torch
 from monet_watch.workers.base import Allowance
-from monet_watch.workers.worker import _set_up_torch
-_set_up_torch(Allowance({allowance}))
+from monet_watch.workers.worker import set_up_torch
+set_up_torch(Allowance({allowance}))
 print(torch.get_num_threads(), float(torch.tensor(1e-30) * torch.tensor(1e-10)))
 """
 
