@@ -89,7 +89,8 @@ class Progress:
     """How far a painting has come, over all its sizes.
 
     ``began`` is how many steps came before the size it is at, ``patient_from`` before those that are judged by whether
-    they pay; ``rest`` is what its `Evaluator` says of layers at rest.
+    they pay; ``rest`` is what its `Evaluator` says of layers at rest. ``saved_at`` is when the last checkpoint was
+    taken, or the first step begun, by a clock that no other process knows: a checkpoint does not tell it.
     """
 
     precision: Precision
@@ -99,6 +100,7 @@ class Progress:
     began: int = 0
     patient_from: int = 0
     rest: tuple[int, dict[str, float]] = (0, {})
+    saved_at: float | None = None
 
     def remark(self, text: str) -> None:
         """Keep a line for people, once."""
@@ -307,7 +309,10 @@ class Stage:
 
     def events(self, stop: Callable[[], bool]) -> Iterator[Event]:
         """Take the steps that are left at this size, append each one's losses to the curve, and yield what happens."""
-        curve, saved_at = self._progress.curve, self._materials.clock()
+        progress = self._progress
+        curve = progress.curve
+        if progress.saved_at is None:
+            progress.saved_at = self._materials.clock()
         while len(curve) < self._level.last and not self._is_done():
             losses = self._step()
             if losses is None:
@@ -320,9 +325,9 @@ class Stage:
             self.stopped = not last and stop()
             if due:
                 yield Snapshot(number, self._picture(number))
-            if self.stopped or (not last and (due or now - saved_at >= CHECKPOINT_SECONDS)):
+            if self.stopped or (not last and (due or now - progress.saved_at >= CHECKPOINT_SECONDS)):
                 yield self._checkpoint()
-                saved_at = now
+                progress.saved_at = now
             if self.stopped:
                 return
 

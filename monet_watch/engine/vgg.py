@@ -204,6 +204,7 @@ def _gradient_convolved(g: Tensor, flipped: Tensor, padding: Padding) -> Tensor:
         return F.conv2d(g, flipped, padding=1)
     inner = 1 if padding == "replicate" or min(g.shape[2:]) == 1 else 2  # whose value the padding repeats
     g = F.conv2d(g, flipped, padding=2)  # (1, C, h + 2, w + 2), that of the padded map
+    # Folded strip by strip: the way back that torch has for such a padding is slow on CUDA, and adds in any order.
     for axis in (2, 3):
         last = g.shape[axis] - 1
         g.select(axis, inner).add_(g.select(axis, 0))

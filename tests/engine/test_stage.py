@@ -341,6 +341,14 @@ def test_a_checkpoint_comes_every_minute_but_not_after_the_last_step(content, st
     assert [event.number for event in events if isinstance(event, Checkpoint)] == list(expected)
 
 
+def test_the_minute_goes_on_from_one_size_to_the_next(content, style, tiny_network):
+    """A third of a minute passes with every question: the sizes change after steps 5 and 10."""
+    recipe = COARSE.with_changes({"steps": 15})
+    events = Painter(tiny_network, Clock(20)).paint(content, style, recipe)
+
+    assert [event.number for event in events if isinstance(event, Checkpoint)] == [3, 6, 9, 12]
+
+
 def test_a_checkpoint_that_save_every_asks_for_counts_for_the_minute(content, style, tiny_network):
     events = Painter(tiny_network, Clock(25)).paint(content, style, PIXELS.with_changes({"save_every": 2}))
 
