@@ -109,7 +109,7 @@ class Painted:
 
     def _is_its_own(self, event: Event) -> bool:
         """Say whether the recipe itself asks for ``event``: not all stages are its own, every step is watched."""
-        return not isinstance(event, Snapshot | Checkpoint) or event.number % self.recipe.save_every == 0
+        return not isinstance(event, Snapshot | Checkpoint) or self.recipe.has_stage_at(event.number)
 
 
 def timed(items: Iterator[Item]) -> Iterator[tuple[Item, float]]:

@@ -41,7 +41,8 @@ MEASURED_SIZE = 192
 _SIZES = (512, 448, 384, 320, 256, 224, 192)
 _EXPECTED_STEPS = 80  # after which a painting has mostly ended by itself
 _FEWEST_STEPS = 40
-_STAGES = 8  # of a painting of so many steps as are expected
+_STAGES = 8  # of a painting of fewer steps than the recipe's own spacing is made for
+_FEWEST_STEPS_WITH_OWN_STAGES = 40
 _ASPECT = 1.5  # of most photos
 _START_SECONDS = 15.0  # to load torch and the network, to settle, and to decode
 _MADE_BY = "# Made by monet-watch demo."
@@ -143,13 +144,13 @@ def check_place(folder: Path, photo: Path) -> None:
 
 def _config_text(demo: Demo) -> str:
     size, steps = demo.estimate.image_size, demo.estimate.steps
-    save_every = math.ceil(_expected(steps) / _STAGES)
+    spacing = f"  save_every: {math.ceil(steps / _STAGES)}\n" if steps < _FEWEST_STEPS_WITH_OWN_STAGES else ""
     style = f"  style: {_quoted(str(demo.style))}\n" if demo.style is not None else ""
     return (
         f"{_MADE_BY} Drop more photos into inbox, and paint them with:\n"
         "#   monet-watch run --config config.yaml\n"
         "inbox: inbox\noutbox: outbox\nstate: state\n"
-        f"defaults:\n  image_size: {size}\n  steps: {steps}\n  save_every: {save_every}\n{style}"
+        f"defaults:\n  image_size: {size}\n  steps: {steps}\n{spacing}{style}"
     )
 
 

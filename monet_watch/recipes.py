@@ -31,6 +31,9 @@ def _distinct_in_depth_order(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 Layers = Annotated[tuple[Layer, ...], Field(min_length=1), AfterValidator(_distinct_in_depth_order)]
 
 
+_FIRST_STAGE = 5  # steps, where progress pictures come further and further apart
+
+
 def _zero_or_large_enough(side: int) -> int:
     if 0 < side < 16:
         raise ValueError("must be 0, or at least 16 pixels")
@@ -59,7 +62,12 @@ class Recipe(BaseModel):
     steps: int = Field(400, ge=1, le=100_000, description="the most evaluations of the loss and its gradient")
     lr: float = Field(0.03, gt=0, le=10, description="learning rate of L-BFGS")
     history_size: int = Field(100, ge=1, le=1000, description="pairs of vectors that L-BFGS remembers")
-    save_every: int = Field(50, ge=1, le=100_000, description="steps between progress pictures")
+    save_every: int = Field(
+        50,
+        ge=0,
+        le=100_000,
+        description="steps between progress pictures; 0: further and further apart, as the loss falls more slowly",
+    )
     style_scale: float = Field(
         1.0, ge=0.05, le=8, description="short side of the style picture, as a multiple of image_size"
     )
@@ -114,6 +122,23 @@ class Recipe(BaseModel):
         """
         return Recipe.model_validate({**self.model_dump(), **changes})
 
+    def has_stage_at(self, step: int) -> bool:
+        """Say whether a progress picture is due after ``step``, counted from 1.
+
+        Where ``save_every`` is 0 they come after 5, 10, 15, 20, 30, 40, 60, 80, 120, 160 ... steps, doubling by turns:
+        a painting that ends by itself, after 40 steps or after 150, has six to nine of them.
+        """
+        return step % self.save_every == 0 if self.save_every else step in self.stages(step)
+
+    def stages(self, steps: int) -> list[int]:
+        """Return after which steps progress pictures are due in a painting of ``steps``."""
+        if self.save_every:
+            return list(range(self.save_every, steps + 1, self.save_every))
+        found = [_FIRST_STAGE, 2 * _FIRST_STAGE, 3 * _FIRST_STAGE]
+        while found[-1] < steps:
+            found.append(2 * found[-2])
+        return [step for step in found if step <= steps]
+
 
 CLASSIC = Recipe(recipe="classic")
 """The method as its authors' report describes it: L-BFGS on the pixels with a small learning rate."""
@@ -126,7 +151,7 @@ SWIFT = Recipe(
     lr=1.0,
     history_size=12,
     steps=150,
-    save_every=10,
+    save_every=0,
     least_gain=0.015,
     rest_below=0.005,
 )

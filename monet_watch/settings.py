@@ -78,6 +78,9 @@ MOST_STYLES = 16
 MOST_PRIORITY = 100
 """A folder's priority lies between minus this and this; 0 where none is given."""
 
+_FORMER_SPACING = 10
+"""Steps between stages of the recipes whose stages come further and further apart, before they did."""
+
 _COMMAND_LINE = "command line"
 _SETTINGS_NAMES = ("style.yaml", "style.yml")
 _FIRST_FIELDS = frozenset(
@@ -368,7 +371,8 @@ def settings_key(resolved: ResolvedSettings, style_digests: Iterable[str], weigh
     """SHA-256 (hex) of everything but the photo: the recipe's numbers, the styles in their order, and the weights.
 
     The recipe's name is left out, since only its numbers make the picture. Paintings keep their key when a recipe gains
-    a field: at its default, which stands for what was done before there was such a field, it does not count.
+    a field: at its default, which stands for what was done before there was such a field, it does not count. So they do
+    where only the spacing of the stages has become another.
     """
     parts = {
         "recipe": _keyed_values(resolved.recipe),
@@ -381,6 +385,7 @@ def settings_key(resolved: ResolvedSettings, style_digests: Iterable[str], weigh
 
 def _keyed_values(recipe: Recipe) -> dict[str, Any]:
     whole = recipe.model_dump(mode="json", exclude={"recipe"})
+    whole["save_every"] = recipe.save_every or _FORMER_SPACING
     changed = recipe.model_dump(mode="json", exclude={"recipe"}, exclude_defaults=True)
     return {key: value for key, value in whole.items() if key in _FIRST_FIELDS or key in changed}
 

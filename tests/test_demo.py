@@ -7,6 +7,8 @@ import pytest
 
 from monet_watch.demo import MEASURED_SIZE, PATIENCE_SECONDS, Demo, Estimate, demo_photo, estimate, prepare
 from monet_watch.errors import SettingsError
+from monet_watch.recipes import RECIPES
+from monet_watch.settings import DEFAULT_RECIPE
 from monet_watch.workers.memory import tiny_png
 
 
@@ -71,15 +73,17 @@ def test_its_config_is_one_that_the_daemon_takes(tmp_path):
     config = prepare(made_demo(tmp_path, style=style))
     assert (config.inbox, config.outbox) == (tmp_path / "demo" / "inbox", tmp_path / "demo" / "outbox")
     assert config.inbox.is_dir()
-    assert config.defaults.changes() == {"image_size": 256, "steps": 120, "save_every": 10}
+    assert config.defaults.changes() == {"image_size": 256, "steps": 120}
     assert config.defaults.style == (str(style),)
 
 
-@pytest.mark.parametrize(("steps", "taken"), [(150, 60), (150, 99), (100, 75), (40, 40), (24, 24), (6, 6)])
+@pytest.mark.parametrize(
+    ("steps", "taken"), [(150, 60), (150, 99), (100, 75), (150, 40), (40, 40), (39, 39), (24, 24), (6, 6)]
+)
 def test_six_to_ten_stages_come(tmp_path, steps, taken):
     demo = replace(made_demo(tmp_path), estimate=Estimate(256, steps, 100.0))
-    save_every = prepare(demo).defaults.changes()["save_every"]
-    assert 6 <= taken // save_every <= 10
+    recipe = RECIPES[DEFAULT_RECIPE].with_changes(prepare(demo).defaults.changes())
+    assert 6 <= len(recipe.stages(taken)) <= 10
 
 
 def test_it_can_be_repeated_in_the_same_folder(tmp_path):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from monet_watch.errors import SettingsError
-from monet_watch.recipes import CLASSIC, RECIPES, SWIFT, Recipe
+from monet_watch.recipes import CLASSIC, GALLERY, PRINT, RECIPES, SWIFT, Recipe
 from monet_watch.settings import (
     MOST_STYLES,
     Defaults,
@@ -117,7 +117,7 @@ def test_settings_are_frozen_and_can_be_hashed():
         ("image_size", 32, 16384),
         ("steps", 1, 100_000),
         ("history_size", 1, 1000),
-        ("save_every", 1, 100_000),
+        ("save_every", 0, 100_000),
         ("seed", 0, 2**63 - 1),
         ("style_weight", 0, 1e15),
         ("content_weight", 0, 1e15),
@@ -735,6 +735,17 @@ def test_a_priority_is_a_whole_number_from_minus_100_to_100(inbox, folders, valu
 
 def test_the_recipes_name_does_not_change_the_key():
     assert key_of({"recipe": "another"}) == key_of()
+
+
+def test_what_was_painted_with_stages_ten_steps_apart_stays_painted():
+    """They came so in every recipe whose stages come further and further apart."""
+    for recipe in (SWIFT, GALLERY, PRINT):
+        assert recipe.save_every == 0
+        assert (
+            key_of(recipe=recipe)
+            == key_of({"save_every": 10}, recipe=recipe)
+            != key_of({"save_every": 9}, recipe=recipe)
+        )
 
 
 def test_styles_their_order_and_the_weights_change_the_key():

@@ -39,8 +39,8 @@ def paint(
     """Paint ``content`` in the style of ``style`` and yield what happens, on the network's device.
 
     ``content`` and ``style`` are uint8, (H, W, 3), sRGB; several styles are blended. Both are resized as the recipe
-    says. Yields a `Step` for each step, a `Snapshot` every ``recipe.save_every`` steps, a `Checkpoint` as often and at
-    least every minute, and `Finished` at the end. Pictures of a painting that is still coarse are smaller. ``resume``
+    says. Yields a `Step` for each step, a `Snapshot` at each of ``recipe.stages``, a `Checkpoint` as often and at least
+    every minute, and `Finished` at the end. Pictures of a painting that is still coarse are smaller. ``resume``
     goes on from a checkpoint. ``stop`` is asked after every step; once it says True, a `Checkpoint` follows and the
     stream ends without `Finished`.
 

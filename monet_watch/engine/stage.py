@@ -321,7 +321,7 @@ class Stage:
             number, now = len(curve), self._materials.clock()
             yield Step(number, losses)
             last = self._is_final and (number == self._level.last or self._is_done())
-            due = number % self._materials.recipe.save_every == 0
+            due = self._materials.recipe.has_stage_at(number)
             self.stopped = not last and stop()
             if due:
                 yield Snapshot(number, self._picture(number))

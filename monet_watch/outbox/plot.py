@@ -66,18 +66,19 @@ class _Line:
         return [value for value in self.values if not math.isnan(value)]
 
 
-def plot_losses(curve: Sequence[Losses], title: str, save_every: int, reason: str) -> bytes:
+def plot_losses(curve: Sequence[Losses], title: str, stages: Sequence[int], reason: str) -> bytes:
     """Return a PNG of ``curve``: total, style, content and TV loss, each times its weight, against steps.
 
-    The loss axis is logarithmic. A component that is zero throughout is left out. Thin marks stand at every
-    ``save_every``-th step. ``title`` is the photo's name, whatever characters it has; ``reason`` says why it ended.
+    The loss axis is logarithmic. A component that is zero throughout is left out. Thin marks stand at
+    ``stages``, steps counted from 1. ``title`` is the photo's name, whatever characters it has; ``reason`` says why it
+    ended.
     """
     with matplotlib.style.context(["default", _style()]):
         figure = Figure(figsize=(_WIDTH / _DPI, _HEIGHT / _DPI), dpi=_DPI, facecolor="white")
         FigureCanvasAgg(figure)
         axes = figure.add_axes((_LEFT, _BOTTOM, _RIGHT - _LEFT, _TOP - _BOTTOM))
-        _write_title(figure, title, _summary(len(curve), save_every, reason))
-        _draw(axes, _lines(curve), len(curve), save_every)
+        _write_title(figure, title, _summary(len(curve), stages, reason))
+        _draw(axes, _lines(curve), len(curve), stages)
         file = io.BytesIO()
         figure.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()
@@ -99,10 +100,10 @@ def _style() -> dict[str, object]:
     }
 
 
-def _summary(steps: int, save_every: int, reason: str) -> str:
+def _summary(steps: int, stages: Sequence[int], reason: str) -> str:
     counted = f"{steps:,} step" + ("" if steps == 1 else "s")
-    stages = f"dotted lines: stages, every {save_every:,} steps" if 0 < save_every <= steps else ""
-    return "   ·   ".join(filter(None, (counted, _printable(reason), stages)))
+    marks = "dotted lines: stages" if stages else ""
+    return "   ·   ".join(filter(None, (counted, _printable(reason), marks)))
 
 
 def _lines(curve: Sequence[Losses]) -> list[_Line]:
@@ -126,7 +127,7 @@ def _for_log_axis(values: Iterable[float]) -> tuple[float, ...]:
     return tuple(value if 0 < value < math.inf else math.nan for value in values)
 
 
-def _draw(axes: Axes, lines: Sequence[_Line], steps: int, save_every: int) -> None:
+def _draw(axes: Axes, lines: Sequence[_Line], steps: int, stages: Sequence[int]) -> None:
     _set_steps_axis(axes, steps)
     if not lines:
         axes.set_yticks([])
@@ -136,7 +137,7 @@ def _draw(axes: Axes, lines: Sequence[_Line], steps: int, save_every: int) -> No
         return
     bottom, top = _loss_range(lines)
     _set_loss_axis(axes, bottom, top)
-    _mark_stages(axes, steps, save_every)
+    _mark_stages(axes, stages)
     for order, line in enumerate(lines):
         size = 6 if steps == 1 else 3.5 if steps <= 30 else 0
         axes.plot(
@@ -211,8 +212,7 @@ def _leading_digit(value: float) -> int:
     return int(f"{value:.0e}"[0])
 
 
-def _mark_stages(axes: Axes, steps: int, save_every: int) -> None:
-    stages = range(save_every, steps + 1, save_every) if save_every > 0 else range(0)
+def _mark_stages(axes: Axes, stages: Sequence[int]) -> None:
     if len(stages) > _MOST_MARKS:
         return
     height = 1.0 if len(stages) <= _FULL_HEIGHT_MARKS else 0.02

@@ -182,7 +182,7 @@ class MemoryWorker:
         yield True
 
     def _saving(self, recipe: Recipe) -> Iterator[bool]:
-        if len(self._curve) % recipe.save_every == 0:
+        if recipe.has_stage_at(len(self._curve)):
             self.snapshot()
             yield True
             if len(self._curve) < recipe.steps:

@@ -172,7 +172,9 @@ class _Painting:
         return JobFinished(
             job.job_id,
             self._png(event.image),
-            plot_losses(event.curve, title=job.photo.name, save_every=job.recipe.save_every, reason=event.reason),
+            plot_losses(
+                event.curve, title=job.photo.name, stages=job.recipe.stages(len(event.curve)), reason=event.reason
+            ),
             self._width,
             self._height,
             event.curve,
