@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from monet_watch.faults import choice_error, settings_error, shown, told, translate
+from monet_watch.hours import ActiveHours, Range
 from monet_watch.settings import Defaults, Origin, StyleSettings, origins_of
 from monet_watch.styles.library import read_inside
 from monet_watch.yamlfile import LIMIT_BYTES, Document, KeyPath, load
@@ -89,6 +90,11 @@ def _not_blank(glob: str) -> str:
     return glob
 
 
+def _hours(text: str) -> str:
+    Range.parse(text)
+    return text
+
+
 def _size(value: object) -> object:
     """The bytes of a size, which is a number of MiB, or a number with its unit."""
     words = f"must be a size such as 6 GiB or 4096 MiB, not {shown(value)}"
@@ -115,6 +121,7 @@ _Devices = Annotated[
     AfterValidator(_distinct_devices),
     BeforeValidator(_listed),
 ]
+_Hours = Annotated[tuple[Annotated[str, AfterValidator(_hours)], ...], BeforeValidator(_listed)]
 _Globs = Annotated[tuple[Annotated[str, AfterValidator(_not_blank)], ...], BeforeValidator(_listed)]
 _Number = Annotated[float, Strict()]
 _Memory = Annotated[int, AfterValidator(_within_bounds), BeforeValidator(_size)]
@@ -151,6 +158,8 @@ class Config(BaseModel):
     rescan_seconds: _Number = Field(300.0, ge=1, le=86400)
     watch: Literal["auto", "events", "polling", "scans"] = "auto"
     polling_seconds: _Number = Field(5.0, ge=0.1, le=3600)
+    active_hours: _Hours = ()
+    nice: Annotated[int, Strict(), Field(ge=0, le=19)] = 10
     after: Literal["keep", "move", "delete"] = "keep"
     archive: _Path | None = None
     ignore: _Globs = ()
@@ -167,6 +176,10 @@ class Config(BaseModel):
     def source(self) -> Path | None:
         """The file it was read from."""
         return self._source
+
+    def hours(self) -> ActiveHours:
+        """``active_hours`` in the machine's local time."""
+        return ActiveHours(tuple(map(Range.parse, self.active_hours)))
 
     def folder_defaults(self) -> Defaults:
         """``defaults`` with the origin of each key, as `FolderSettings` wants them."""

@@ -19,6 +19,7 @@ from monet_watch.arrivals import Arrivals
 from monet_watch.crew import FromWorker
 from monet_watch.dispatch import Dispatch
 from monet_watch.errors import MonetWatchError
+from monet_watch.hours import ActiveHours
 from monet_watch.inbox.hints import EventsLost, FileGone, FileTouched, FolderAppeared, FolderGone, WatchMessage
 from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, SurveyMessage
 from monet_watch.inbox.watch import Watch
@@ -90,6 +91,7 @@ class DaemonParts:
     tell: Listener
     clock: Callable[[], float]
     now: Callable[[], float]
+    hours: ActiveHours
     rescan_seconds: float
     inbox: Path
 
@@ -131,6 +133,7 @@ class Daemon:
         """Start the workers, watch and scan the inbox, and tell the service manager."""
         parts = self._parts
         parts.dispatch.open()
+        parts.ledger.note(RESTING_KEY, "")  # a run that was killed could not take its own back
         self._tend_desk()
         self._tend_watch()
         self._tell("started", f"Watching {parts.inbox}.")
@@ -309,8 +312,12 @@ class Daemon:
             self._rest(reason)
 
     def _reason_to_rest(self) -> str:
-        since = self._parts.ledger.noted(PAUSED_KEY)
-        return f"Paused since {_local(float(since))}; `monet-watch resume` goes on." if since else ""
+        since, now = self._parts.ledger.noted(PAUSED_KEY), self._parts.now()
+        if since:
+            return f"Paused since {_local(float(since))}; `monet-watch resume` goes on."
+        if not self._parts.hours.active(now):
+            return f"Painting goes on at {_local(self._parts.hours.next_start(now))} (active_hours)."
+        return ""
 
     def _rest(self, reason: str) -> None:
         """Let painting rest for ``reason``, or go on where there is none."""

@@ -232,6 +232,7 @@ class _Rooms:
             tell=self.house.tell,
             clock=time.monotonic,
             now=time.time,
+            hours=config.hours(),
             rescan_seconds=config.rescan_seconds,
             inbox=config.inbox,
         )
@@ -291,6 +292,6 @@ def _worker_factory(weights_file: WeightsFile, config: Config) -> WorkerFactory:
     def make_worker(device: str, post: Post) -> Worker:
         # One with a card of its own asks little of the cores, so that it takes none from those who paint with them.
         sharers = len(on_host if device in on_host else config.devices)
-        return LocalWorker(device, weights_file, post, config.threads, config.memory_limit, sharers)
+        return LocalWorker(device, weights_file, post, config.threads, config.memory_limit, sharers, config.nice)
 
     return make_worker

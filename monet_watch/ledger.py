@@ -608,13 +608,12 @@ class Ledger:
             return tuple(self._try_again(job) for job in jobs if job.state is JobState.PROBLEM)
 
     def repaint(self, job_id: int) -> Job:
-        """Somebody asks for a painting that was removed from the outbox: done → queued, at the end of the queue."""
+        """Somebody asks for a painting that was removed from the outbox: done → queued, as a problem is."""
         with self._database.transaction():
             job = self._expect(job_id, "painted anew", JobState.DONE)
             self.forget(job.path)
-            anew = {**_NOT_BEGUN, **_NO_PROGRESS, **_NO_TROUBLE}
-            turn = self._next_turn()
-            return self._update(job.id, state=JobState.QUEUED, queued_at=self._now(), turn=turn, attempts=0, **anew)
+            self._update(job.id, turn=self._next_turn())
+            return self._try_again(job)
 
     def erase(self, path: PurePosixPath) -> tuple[Job, ...]:
         """Forget all that is known of ``path``, paintings too, and return it. What runs stays."""

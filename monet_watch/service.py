@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from monet_watch.errors import AlreadyRunningError, LedgerError
 
-__all__ = ["LOCK_NAME", "Notifier", "StopAsked", "is_held", "single_instance", "stop_signals"]
+__all__ = ["LOCK_NAME", "Notifier", "StopAsked", "is_held", "single_instance", "step_back", "stop_signals"]
 
 LOCK_NAME = "lock"
 """The file in the state folder that a running daemon holds."""
@@ -138,6 +138,16 @@ def single_instance(state_folder: Path, patience_seconds: float = 0.0) -> Iterat
             yield
     finally:
         lock.release()
+
+
+def step_back(nice: int) -> None:
+    """Leave the processor, and with it the disk, to others where they want them: ``nice`` is from 0 to 19 (most).
+
+    A process that is to step back further already stays there. Where there is no such thing nothing is done.
+    """
+    if hasattr(os, "setpriority"):
+        present = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, 0, max(present, nice))
 
 
 def is_held(state_folder: Path) -> bool:

@@ -17,6 +17,7 @@ from monet_watch.crew import Crew
 from monet_watch.daemon import Daemon, DaemonParts, Mailbox, Message
 from monet_watch.delivery import read_record
 from monet_watch.dispatch import Dispatch, DispatchParts
+from monet_watch.hours import ActiveHours
 from monet_watch.inbox.hints import FileGone, FileTouched
 from monet_watch.inbox.ignore import IgnoreList, Sieve
 from monet_watch.inbox.settle import Settling
@@ -116,6 +117,7 @@ class Rehearsal:
         settle_seconds: float = 2.0,
         style: bytes = tiny_png(),
         hang_seconds: float = 600.0,
+        hours: ActiveHours = ActiveHours(),  # noqa: B008 (frozen)
     ) -> None:
         self.folder = folder
         self.inbox, self.outbox, self.archive = (folder / name for name in ("inbox", "outbox", "archive"))
@@ -130,10 +132,12 @@ class Rehearsal:
         self.view = View()
         self.manager = Manager()
         self.blind = False  # whether no watch can be started
+        self.clock_jump = 0.0  # seconds that the time of day is ahead of where it should be
         self.mailbox = CountingMailbox()
         self.requests = RequestBox(folder / "requests")
         self._automatic, self._once, self._devices, self._after = automatic, once, devices, after
         self._hang_seconds = hang_seconds
+        self._hours = hours
         self._settings = StyleSettings(steps=steps, save_every=2)
         self._stack = ExitStack()
         self.settling = Settling(settle_seconds)
@@ -204,6 +208,7 @@ class Rehearsal:
                 tell=self.notices.append,
                 clock=self.clock,
                 now=self.time_of_day,
+                hours=self._hours,
                 rescan_seconds=300.0,
                 inbox=self.inbox,
             ),
@@ -225,7 +230,7 @@ class Rehearsal:
         self._surveyor.answered += 1
 
     def time_of_day(self) -> float:
-        return EPOCH + self.clock()
+        return EPOCH + self.clock() + self.clock_jump
 
     def close_surveyor(self) -> None:
         """End the thread that looks through the inbox."""

@@ -66,7 +66,8 @@ def test_every_key_is_read(write, etc):
             "inbox: in\noutbox: out\nstate: s\nstyle_library: [lib, /lib]\nweights: w.pth\n"
             "devices: [cpu, 'cuda:1']\nthreads: 3\nmemory_limit: 6 GiB\nhang_seconds: 90\n"
             "settle_seconds: 1\nrescan_seconds: 60\n"
-            "watch: polling\npolling_seconds: 0.5\nafter: move\narchive: arch\nignore: ['*.bak', 'a/**']\n"
+            "watch: polling\npolling_seconds: 0.5\nactive_hours: 22:00-07:00\nnice: 19\n"
+            "after: move\narchive: arch\nignore: ['*.bak', 'a/**']\n"
             "limit_megapixels: 12.5\nlimit_megabytes: 64\nlog: {level: debug, format: json}\n"
             "defaults: {steps: 3, style: turner}\n"
         )
@@ -85,6 +86,8 @@ def test_every_key_is_read(write, etc):
         "rescan_seconds": 60.0,
         "watch": "polling",
         "polling_seconds": 0.5,
+        "active_hours": ("22:00-07:00",),
+        "nice": 19,
         "after": "move",
         "archive": etc / "arch",
         "ignore": ("*.bak", "a/**"),
@@ -267,6 +270,14 @@ def test_a_default_style_that_is_missing_is_told_with_its_place_in_the_config(wr
         ("limit_megabytes: 0", "1:18: limit_megabytes: must be more than 0, not 0"),
         ("limit_megabytes: 70000", "1:18: limit_megabytes: must be at most 65536, not 70000"),
         ("watch: event", "1:8: watch: 'event' is not one of the choices; did you mean 'events'?"),
+        ("active_hours: 22-7", "1:15: active_hours[1]: must be a range of hours such as 22:00-07:00, not '22-7'"),
+        (
+            "active_hours: ['22:00-07:00', 25:00-01:00]",
+            "1:31: active_hours[2]: '25:00-01:00' names a time that no clock shows; hours go from 00:00 to 24:00",
+        ),
+        ("active_hours: 7", "1:15: active_hours: must be a list, not 7"),
+        ("nice: 20", "1:7: nice: must be at most 19, not 20"),
+        ("nice: -5", "1:7: nice: must be at least 0, not -5"),
         ("after: remove", "1:8: after: 'remove' is not one of the choices; did you mean 'move'?"),
         (
             "ignore: ['']",
@@ -449,7 +460,7 @@ def test_the_example_changes_nothing():
 def test_the_example_sets_every_key_that_has_a_plain_value():
     text = EXAMPLE.read_text(encoding="utf-8")
     set_in_it = {found["key"] for found in KEY.finditer(text) if not found["comment"] and not found["group"]}
-    none, empty_lists = {"state", "threads", "memory_limit", "archive"}, {"style_library", "ignore"}
+    none, empty_lists = {"state", "threads", "memory_limit", "archive"}, {"style_library", "ignore", "active_hours"}
     assert set_in_it == set(Config.model_fields) - none - empty_lists
 
 

@@ -1,12 +1,16 @@
 """The loop: messages in, decisions out; what is due; how it starts and ends."""
 
+from datetime import UTC, datetime, timedelta, timezone
+
 import pytest
 
 from monet_watch.daemon import HEARTBEAT_SECONDS, Outcome
+from monet_watch.hours import ActiveHours, Range
 from monet_watch.inbox.survey import InboxGone
-from monet_watch.ledger import HEARTBEAT_KEY, JobState
+from monet_watch.ledger import HEARTBEAT_KEY, RESTING_KEY, JobState
+from monet_watch.requests import Act, Request
 from monet_watch.service import StopAsked
-from tests.rehearsal import Rehearsal
+from tests.rehearsal import EPOCH, Rehearsal
 
 
 @pytest.fixture
@@ -278,3 +282,98 @@ def test_a_watch_that_dies_again_and_again_but_is_replaced_does_not_starve_the_w
     for _ in range(20):
         house.watches[-1].die()
         assert pings(house, 60) == 2
+
+
+# Hours, and clocks that jump.
+
+
+def at_night(house_at, *texts):
+    """Ranges in the time zone in which the rehearsal's clock stands at ``house_at`` (HH:MM) when it begins."""
+    begins = datetime.fromtimestamp(EPOCH + 1000, UTC)
+    hour, minute = map(int, house_at.split(":"))
+    shift = timedelta(hours=hour, minutes=minute) - timedelta(hours=begins.hour, minutes=begins.minute)
+    return ActiveHours(tuple(map(Range.parse, texts)), timezone(shift % timedelta(days=1)))
+
+
+def test_outside_its_hours_photos_are_queued_and_nothing_is_begun(tmp_path):
+    with Rehearsal(tmp_path, hours=at_night("21:00", "22:00-07:00")) as house:
+        house.drop("a.jpg")
+        house.rest()
+        assert house.states("a.jpg") == ["queued"]
+        assert "Painting goes on at" in house.told("resting")[-1]
+        house.advance(3601)
+        house.rest()
+        assert house.states("a.jpg") == ["done"]
+        assert house.told("resting")[-1] == "Painting goes on."
+
+
+def test_at_the_end_of_its_hours_what_is_painted_stops_after_a_checkpoint_and_goes_on_in_the_next(tmp_path):
+    with Rehearsal(tmp_path, automatic=False, hours=at_night("06:00", "22:00-07:00")) as house:
+        house.worker.ready()
+        house.drop("a.jpg")
+        house.rest()
+        house.worker.begin()
+        house.worker.step(3)
+        house.advance(3600)
+        assert house.states("a.jpg") == ["queued"]
+        assert house.checkpoints.load(house.jobs("a.jpg")[0].identity) == b"3"
+        house.advance(15 * 3600)
+        assert house.states("a.jpg") == ["running"]
+        assert house.worker.job.resume == b"3"
+
+
+def test_a_pause_counts_more_than_the_hour(tmp_path):
+    with Rehearsal(tmp_path, hours=at_night("23:00", "22:00-07:00")) as house:
+        house.ask(Request(Act.PAUSE))
+        house.drop("a.jpg")
+        house.rest()
+        assert house.states("a.jpg") == ["queued"]
+        assert "Paused since" in house.ledger.noted(RESTING_KEY)
+
+
+def test_a_killed_runs_reason_to_rest_does_not_outlive_it(tmp_path):
+    with Rehearsal(tmp_path, hours=at_night("12:00", "22:00-07:00")) as house:
+        assert house.ledger.noted(RESTING_KEY)
+    with Rehearsal(tmp_path) as house:
+        assert house.ledger.noted(RESTING_KEY) == ""
+
+
+@pytest.mark.parametrize("jump", [-1e9, -86400.0, 86400.0, 1e9])
+def test_a_clock_that_jumps_changes_nothing_but_the_times_that_are_told(tmp_path, jump):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        house.drop("a.jpg", b"a")
+        house.rest()
+        house.worker.begin()
+        house.worker.step(1)
+        house.drop("b.jpg", b"b")
+        house.rest()
+        house.clock_jump = jump
+        house.drop("c.jpg", b"c")
+        house.rest()
+        house.advance(HEARTBEAT_SECONDS)
+        assert float(house.ledger.noted(HEARTBEAT_KEY)) == house.time_of_day()
+        for name in ("a.jpg", "b.jpg", "c.jpg"):
+            assert house.states(name) == ["running"]
+            while house.worker.proceed():
+                pass
+            house.turn()
+            assert house.states(name) == ["done"]
+        house.advance(300)
+        house.rest()
+        assert len(house.worker.jobs) == 3
+
+
+def test_a_clock_that_jumps_into_or_out_of_the_hours_is_followed(tmp_path):
+    with Rehearsal(tmp_path, hours=at_night("12:00", "22:00-07:00")) as house:
+        house.drop("a.jpg", b"a")
+        house.rest()
+        house.clock_jump = 11 * 3600.0
+        house.advance(1)
+        house.rest()
+        assert house.states("a.jpg") == ["done"]
+        house.clock_jump = 0.0
+        house.advance(1)
+        house.drop("b.jpg", b"b")
+        house.rest()
+        assert house.states("b.jpg") == ["queued"]

@@ -1507,6 +1507,7 @@ class AnyWay(RuleBasedStateMachine):
             again = self.ledger.repaint(job)
             row = self.model.rows[job]
             self.model.rows.pop(self.model.unfinished(row.path), None)
+            row.round, row.opened = self.model.take_place(row.path, row.priority, again.queued_at)
             row.state, row.attempts, row.queued_at, row.turn = QUEUED, 0, again.queued_at, self.model.next_turn()
 
     @rule(path=some_path)

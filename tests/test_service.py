@@ -284,3 +284,12 @@ class TestIsHeld:
         threading.Timer(0.2, other.release).start()
         with single_instance(tmp_path, patience_seconds=60):
             assert is_held(tmp_path)
+
+
+@pytest.mark.parametrize(("present", "wanted", "then"), [(0, 10, 10), (12, 10, 12), (0, 0, 0), (3, 19, 19)])
+def test_a_process_steps_back_as_far_as_is_wanted_and_never_forward(present, wanted, then):
+    base = os.getpriority(os.PRIO_PROCESS, 0)
+    code = f"import os; from monet_watch.service import step_back; os.nice({present}); step_back({wanted})"
+    code += "; print(os.getpriority(os.PRIO_PROCESS, 0))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(told.stdout) == max(min(19, base + present), wanted, then)

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
 from monet_watch.errors import MonetWatchError, WorkerError
+from monet_watch.service import step_back
 from monet_watch.workers.base import Allowance, Cancel, PaintJob, Post, Stop, WeightsFile, WorkerDied
 
 __all__ = ["LocalWorker", "measured_step"]
@@ -27,8 +28,8 @@ _KILL_SECONDS = 10.0  # that a killed process may take to go; one that the kerne
 class LocalWorker:
     """A process that holds the network on one device. See `monet_watch.workers.base.Worker`.
 
-    ``device`` is ``auto`` or a name that torch knows. ``threads``, ``memory_bytes`` and ``sharers`` are those of its
-    `Allowance`. ``post`` is called from another thread.
+    ``device`` is ``auto`` or a name that torch knows. ``threads``, ``memory_bytes``, ``sharers`` and ``nice`` are
+    those of its `Allowance`. ``post`` is called from another thread.
     """
 
     def __init__(
@@ -39,11 +40,12 @@ class LocalWorker:
         threads: int | None = None,
         memory_bytes: int | None = None,
         sharers: int = 1,
+        nice: int = 0,
     ) -> None:
         self._device = device
         self._weights = weights
         self._post = post
-        self._allowance = Allowance(threads, memory_bytes, sharers)
+        self._allowance = Allowance(threads, memory_bytes, sharers, nice)
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self._reader: threading.Thread | None = None
@@ -191,6 +193,7 @@ def _start_process(target: Callable[..., None], arguments: tuple[object, ...], n
 
 def _serve(connection: Connection, weights: WeightsFile, device: str, allowance: Allowance) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    step_back(allowance.nice)
     from monet_watch.workers.worker import serve
 
     serve(connection, weights, device, allowance)
