@@ -13,17 +13,17 @@ _SUFFIX = ".checkpoint"
 
 
 class Checkpoints:
-    """Checkpoints by the identity of their painting; each replaces the one before."""
+    """Checkpoints by the identity of their painting, in ``folder``; each replaces the one before."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def save(self, identity: str, data: bytes) -> None:
         """Keep ``data``. Raises OutboxError where it cannot be written; the one before is kept then."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutboxError(f"{self._folder} cannot be made: {error.strerror or error}.") from error
+            raise OutboxError(f"{self.folder} cannot be made: {error.strerror or error}.") from error
         write_whole(self._path(identity), data)
 
     def load(self, identity: str) -> bytes | None:
@@ -38,14 +38,15 @@ class Checkpoints:
         with contextlib.suppress(OSError):
             self._path(identity).unlink(missing_ok=True)
 
+    def identities(self) -> set[str]:
+        """Return which paintings have one."""
+        return {path.name.removesuffix(_SUFFIX) for path in self.folder.glob(f"*{_SUFFIX}")}
+
     def keep_only(self, identities: Collection[str]) -> None:
         """Remove the checkpoints of all other paintings, and what interrupted writes left."""
-        if not self._folder.is_dir():
-            return
-        remove_temporaries(self._folder)
-        for path in self._folder.glob(f"*{_SUFFIX}"):
-            if path.name.removesuffix(_SUFFIX) not in identities:
-                self.discard(path.name.removesuffix(_SUFFIX))
+        remove_temporaries(self.folder)
+        for identity in self.identities().difference(identities):
+            self.discard(identity)
 
     def _path(self, identity: str) -> Path:
-        return self._folder / f"{identity}{_SUFFIX}"
+        return self.folder / f"{identity}{_SUFFIX}"

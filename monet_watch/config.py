@@ -114,6 +114,13 @@ def _within_bounds(size_bytes: int) -> int:
     return size_bytes
 
 
+def _stages(value: object) -> object:
+    """A word, or a number of pictures. YAML knows more than one way to write none."""
+    if value in ("all", "none") or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10_000):
+        return value
+    raise ValueError(f"must be all, none, or how many stages of a finished painting stay, not {shown(value)}")
+
+
 _Path = Annotated[Path, BeforeValidator(_path)]
 _Paths = Annotated[tuple[_Path, ...], BeforeValidator(_listed)]
 _Devices = Annotated[
@@ -162,6 +169,7 @@ class Config(BaseModel):
     nice: Annotated[int, Strict(), Field(ge=0, le=19)] = 10
     after: Literal["keep", "move", "delete"] = "keep"
     archive: _Path | None = None
+    keep_stages: Annotated[Literal["all", "none"] | int, BeforeValidator(_stages)] = "all"
     ignore: _Globs = ()
     limit_megapixels: _Number = Field(200.0, gt=0, le=4000)
     limit_megabytes: _Number = Field(512.0, gt=0, le=65536)
@@ -171,6 +179,13 @@ class Config(BaseModel):
     _source: Path | None = PrivateAttr(default=None)
     _base: Path | None = PrivateAttr(default=None)
     _origins: Mapping[str, Origin] = PrivateAttr(default_factory=dict)
+
+    @property
+    def stages_kept(self) -> int | None:
+        """How many stages of a finished painting stay; None: all."""
+        if isinstance(self.keep_stages, int):
+            return self.keep_stages
+        return None if self.keep_stages == "all" else 0
 
     @property
     def source(self) -> Path | None:

@@ -20,6 +20,7 @@ from monet_watch.crew import FromWorker
 from monet_watch.dispatch import Dispatch
 from monet_watch.errors import MonetWatchError
 from monet_watch.hours import ActiveHours
+from monet_watch.housekeeping import HOUSEKEEPING_SECONDS
 from monet_watch.inbox.hints import EventsLost, FileGone, FileTouched, FolderAppeared, FolderGone, WatchMessage
 from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, SurveyMessage
 from monet_watch.inbox.watch import Watch
@@ -94,6 +95,7 @@ class DaemonParts:
     hours: ActiveHours
     rescan_seconds: float
     inbox: Path
+    tidy: Callable[[], None]
 
 
 class Daemon:
@@ -111,7 +113,7 @@ class Daemon:
         self._inbox_away = False
         self._started = False
         self._stop_at: float | None = None
-        self._due = {"scan": 0.0, "heartbeat": 0.0, "watchdog": 0.0, "watch": 0.0, "desk": 0.0}
+        self._due = {"scan": 0.0, "heartbeat": 0.0, "watchdog": 0.0, "watch": 0.0, "desk": 0.0, "tidy": 0.0}
         self._resting = ""
         self._view_at = 0.0
         self._changed = True
@@ -336,6 +338,8 @@ class Daemon:
             self._say_that_it_lives()
         if self._is_due("heartbeat", HEARTBEAT_SECONDS):
             self._parts.ledger.note(HEARTBEAT_KEY, str(self._parts.now()))
+        if self._is_due("tidy", HOUSEKEEPING_SECONDS):
+            self._parts.tidy()
 
     def _say_that_it_lives(self) -> None:
         """Keep systemd's watchdog quiet, unless a part has ended that nobody here replaces: a restart helps then."""

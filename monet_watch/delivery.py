@@ -60,12 +60,14 @@ def deliver(
 ) -> PaintingRecord:
     """Write the painting, its loss plot and at last its record into ``folder``. Raises OutboxError.
 
-    Stages of later steps than the last are removed: an attempt that was killed had gone further.
+    Stages of later steps than the last are removed: an attempt that was killed had gone further. So are those that a
+    finished painting does not keep; the record lists what is there.
     """
     photo_name = commission.photo.real_path().name
     outbox.write(folder, painting_name(photo_name), finished.png)
     outbox.write(folder, LOSS_PLOT_NAME, finished.loss_plot)
     outbox.remove_stages(folder, after=len(finished.curve))
+    outbox.thin_stages(folder)
     record = _record(commission, finished, machine, tuple(outbox.stages(folder)), finished_at=now())
     outbox.write(folder, RECORD_NAME, record.to_bytes())
     return record
@@ -129,14 +131,17 @@ def read_record(outbox: Outbox, folder: PurePosixPath) -> PaintingRecord:
 def copy_painting(outbox: Outbox, source: PurePosixPath, folder: PurePosixPath, photo: PhotoFacts) -> PaintingRecord:
     """Give ``photo``, a copy of one that is painted already, the files of ``source`` in ``folder``.
 
-    Raises OutboxError where a file of the source is gone, or one cannot be written.
+    Of its stages, those are copied that a painting keeps. Raises OutboxError where a file of the source is gone, or one
+    cannot be written.
     """
     original = read_record(outbox, source)
     painting = painting_name(photo.real_path().name)
-    names = {original.painting: painting, LOSS_PLOT_NAME: LOSS_PLOT_NAME, **{name: name for name in original.stages}}
+    stages = tuple(outbox.kept_stages(original.stages))
+    names = {original.painting: painting, LOSS_PLOT_NAME: LOSS_PLOT_NAME, **{name: name for name in stages}}
     files = {target: outbox.read(source, name) for name, target in names.items()}
     for target, data in files.items():
         outbox.write(folder, target, data)
-    record = original.model_copy(update={"photo": photo, "painting": painting, "copied_from": str(source)})
+    facts = {"photo": photo, "painting": painting, "stages": stages, "copied_from": str(source)}
+    record = original.model_copy(update=facts)
     outbox.write(folder, RECORD_NAME, record.to_bytes())
     return record

@@ -22,6 +22,7 @@ from monet_watch.daemon import Daemon, DaemonParts, Mailbox, Outcome
 from monet_watch.delivery import read_record
 from monet_watch.dispatch import Dispatch, DispatchParts
 from monet_watch.errors import AlreadyRunningError, OutboxError, SettingsError
+from monet_watch.housekeeping import Housekeeping
 from monet_watch.inbox.ignore import IgnoreList, Kind, Sieve
 from monet_watch.inbox.settle import Settling
 from monet_watch.inbox.survey import InboxGoneError, Surveyor
@@ -93,7 +94,8 @@ def run_daemon(house: House) -> Outcome:
         stack.enter_context(single_instance(state, _PATIENCE_SECONDS))
         stack.enter_context(stop_signals(house.mailbox.post))
         ledger = stack.enter_context(Ledger.open(state / LEDGER_NAME))
-        rooms = _Rooms(house, ledger, Outbox(config.outbox), state, find_weights(config, house.environ))
+        outbox = Outbox(config.outbox, config.stages_kept)
+        rooms = _Rooms(house, ledger, outbox, state, find_weights(config, house.environ))
         stack.enter_context(house.console)
         _tidy(rooms)
         surveyor = stack.enter_context(rooms.surveyor())
@@ -148,8 +150,6 @@ def _tidy(rooms: "_Rooms") -> None:
     ledger.recover()
     if ledger.is_empty():
         _read_back(rooms)
-    queued = ledger.overview(recent=1_000_000).queued
-    rooms.checkpoints.keep_only({job.identity for job in queued if job.identity})
 
 
 def _read_back(rooms: "_Rooms") -> None:
@@ -235,6 +235,7 @@ class _Rooms:
             hours=config.hours(),
             rescan_seconds=config.rescan_seconds,
             inbox=config.inbox,
+            tidy=Housekeeping(self.ledger, self.checkpoints),
         )
         return Daemon(parts, self.house.once)
 

@@ -75,6 +75,9 @@ LEDGER_NAME = "ledger.sqlite3"
 BATCH_PAUSE_SECONDS = 10.0
 """What is queued from a folder after such a pause is another batch."""
 
+_ATTEMPTS_KEPT = 20
+_WORTH_COMPACTING_BYTES = 1 << 20
+
 _UNFINISHED = "state IN ('waiting', 'queued', 'problem')"
 
 _SCHEMA = Schema(
@@ -503,7 +506,7 @@ class Ledger:
             started_at = self._now()
             self._database.insert(
                 "INSERT INTO attempts (job_id, number, worker, started_at)"
-                " SELECT ?, 1 + count(*), ?, ? FROM attempts WHERE job_id = ?",
+                " SELECT ?, 1 + ifnull(max(number), 0), ?, ? FROM attempts WHERE job_id = ?",
                 job.id,
                 _stored(worker),
                 started_at,
@@ -689,6 +692,37 @@ class Ledger:
         for row in self._database.rows("SELECT value FROM notes WHERE key = ?", _stored(key)):
             return str(row[0])
         return None
+
+    # Upkeep.
+
+    def wanted(self, identities: Collection[str]) -> set[str]:
+        """Return those of the ``identities`` that some photo still waits to be painted with, or is painted with."""
+        rows = self._database.rows(
+            "SELECT DISTINCT identity FROM jobs WHERE identity IN (SELECT value FROM json_each(?))"
+            " AND state IN ('waiting', 'queued', 'running')",
+            json.dumps(sorted(identities)),
+        )
+        return {row[0] for row in rows}
+
+    def prune(self) -> None:
+        """Forget what nobody asks for: of each job all starts but the last twenty, and settings that no job has.
+
+        Jobs are never forgotten here: a painting that was removed by hand, or whose photo has gone, is not painted
+        again for the sake of its row.
+        """
+        with self._database.transaction():
+            self._database.change(
+                "DELETE FROM attempts WHERE ended_at IS NOT NULL AND number <= ("
+                " SELECT max(later.number) FROM attempts AS later WHERE later.job_id = attempts.job_id) - ?",
+                _ATTEMPTS_KEPT,
+            )
+            self._database.change(
+                "DELETE FROM plans WHERE digest NOT IN (SELECT plan FROM jobs WHERE plan IS NOT NULL)"
+            )
+
+    def compact(self) -> bool:
+        """Give the room of what was forgotten back to the disk, where it is worth the while; return whether it was."""
+        return self._database.compact(_WORTH_COMPACTING_BYTES)
 
     # Rows.
 

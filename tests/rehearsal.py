@@ -18,6 +18,7 @@ from monet_watch.daemon import Daemon, DaemonParts, Mailbox, Message
 from monet_watch.delivery import read_record
 from monet_watch.dispatch import Dispatch, DispatchParts
 from monet_watch.hours import ActiveHours
+from monet_watch.housekeeping import Housekeeping
 from monet_watch.inbox.hints import FileGone, FileTouched
 from monet_watch.inbox.ignore import IgnoreList, Sieve
 from monet_watch.inbox.settle import Settling
@@ -211,6 +212,7 @@ class Rehearsal:
                 hours=self._hours,
                 rescan_seconds=300.0,
                 inbox=self.inbox,
+                tidy=Housekeeping(self.ledger, self.checkpoints),
             ),
             self._once,
         )

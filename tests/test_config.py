@@ -68,7 +68,7 @@ def test_every_key_is_read(write, etc):
             "settle_seconds: 1\nrescan_seconds: 60\n"
             "watch: polling\npolling_seconds: 0.5\nactive_hours: 22:00-07:00\nnice: 19\n"
             "after: move\narchive: arch\nignore: ['*.bak', 'a/**']\n"
-            "limit_megapixels: 12.5\nlimit_megabytes: 64\nlog: {level: debug, format: json}\n"
+            "keep_stages: 3\nlimit_megapixels: 12.5\nlimit_megabytes: 64\nlog: {level: debug, format: json}\n"
             "defaults: {steps: 3, style: turner}\n"
         )
     )
@@ -90,6 +90,7 @@ def test_every_key_is_read(write, etc):
         "nice": 19,
         "after": "move",
         "archive": etc / "arch",
+        "keep_stages": 3,
         "ignore": ("*.bak", "a/**"),
         "limit_megapixels": 12.5,
         "limit_megabytes": 64.0,
@@ -433,6 +434,19 @@ def test_two_outboxes_of_one_name_have_two_state_folders(write):
 def test_a_state_folder_in_a_shared_folder_is_refused(write, etc, name):
     with pytest.raises(SettingsError, match=f"lies in the {name}, which is shared"):
         state_folder(load_config(write("")), {"STATE_DIRECTORY": str(etc / name / "state")})
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"), [("", None), ("keep_stages: all\n", None), ("keep_stages: none\n", 0), ("keep_stages: 3\n", 3)]
+)
+def test_how_many_stages_a_finished_painting_keeps(write, text, kept):
+    assert load_config(write(text)).stages_kept == kept
+
+
+@pytest.mark.parametrize("value", ["some", "-1", "true", "2.5", "[1]", "10001"])
+def test_what_is_no_number_of_stages_is_refused_in_words(write, value):
+    with pytest.raises(SettingsError, match="keep_stages: must be all, none, or how many"):
+        load_config(write(f"keep_stages: {value}\n"))
 
 
 # The example.

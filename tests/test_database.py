@@ -179,3 +179,24 @@ def test_who_holds_the_file_is_waited_for_and_then_told(database, file, monkeypa
         pass
 
     assert caught.value.remedy == "Another program holds it; close that one."
+
+
+def test_the_room_of_what_was_deleted_is_given_back_and_what_is_left_stays(file, database):
+    for number in range(2000):
+        add(database, f"{number:04d}{'x' * 500}")
+    add(database, "stays.jpg")
+    database.change("DELETE FROM photos WHERE name != 'stays.jpg'")
+    assert database.compact(100_000)
+    database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert file.stat().st_size < 100_000
+    assert names(database) == ["stays.jpg"]
+    assert not database.compact(100_000)  # once is enough
+
+
+def test_little_room_or_less_than_half_of_the_file_is_not_worth_the_while(database):
+    for number in range(1000):
+        add(database, f"{number:04d}{'x' * 500}")
+    database.change("DELETE FROM photos WHERE name < '0100'")
+    assert not database.compact(0)
+    database.change("DELETE FROM photos")
+    assert not database.compact(10_000_000)

@@ -90,6 +90,33 @@ def test_a_stage_of_an_attempt_that_went_further_is_no_part_of_the_painting(outb
     assert outbox.stages(FOLDER) == ["progress_0001.png", "progress_0002.png"]
 
 
+@pytest.mark.parametrize(
+    ("kept", "stages"),
+    [
+        (None, ("progress_0001.png", "progress_0002.png")),
+        (5, ("progress_0001.png", "progress_0002.png")),
+        (1, ("progress_0002.png",)),
+        (0, ()),
+    ],
+)
+def test_a_finished_painting_keeps_as_many_stages_as_was_said_and_its_record_and_copies_tell_which(
+    tmp_path, kept, stages
+):
+    outbox = Outbox(tmp_path, stages_kept=kept)
+    assert delivered(outbox).stages == read_record(outbox, FOLDER).stages == stages
+    assert tuple(outbox.stages(FOLDER)) == stages
+    copy = copy_painting(outbox, FOLDER, PurePosixPath("b"), PhotoFacts.of(PurePosixPath("b.jpg"), "ab", 3, 5))
+    assert copy.stages == tuple(outbox.stages(PurePosixPath("b"))) == stages
+
+
+def test_a_copy_made_when_fewer_stages_are_kept_has_fewer_than_its_original(outbox):
+    delivered(outbox)
+    few = Outbox(outbox.root, stages_kept=1)
+    copy = copy_painting(few, FOLDER, PurePosixPath("b"), PhotoFacts.of(PurePosixPath("b.jpg"), "ab", 3, 5))
+    assert copy.stages == tuple(few.stages(PurePosixPath("b"))) == ("progress_0002.png",)
+    assert len(few.stages(FOLDER)) == 2
+
+
 @pytest.mark.parametrize("blocked", ["a.png", "loss.png"])
 def test_a_folder_in_which_something_is_missing_has_no_record(outbox, blocked):
     (outbox.root / FOLDER / blocked / "in the way").mkdir(parents=True)

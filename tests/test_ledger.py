@@ -1573,3 +1573,52 @@ class AnyWay(RuleBasedStateMachine):
 
 TestAnyWay = AnyWay.TestCase
 TestAnyWay.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+# Upkeep.
+
+
+def test_of_a_job_that_is_tried_for_ever_the_last_twenty_starts_are_kept_and_counted_on(ledger):
+    job = queue(ledger)
+    for _ in range(50):
+        ledger.start(job.id, "cpu")
+        ledger.requeue(job.id, outcome="not delivered", counts=False)
+    ledger.prune()
+    assert [attempt.number for attempt in ledger.attempts(job.id)] == list(range(31, 51))
+    ledger.start(job.id, "cpu")
+    assert [attempt.number for attempt in ledger.attempts(job.id)] == list(range(31, 52))
+    ledger.prune()
+    assert ledger.attempts(job.id)[-1].ended_at is None
+
+
+def test_settings_that_no_job_has_are_forgotten_and_those_of_jobs_are_not(ledger, file):
+    queue(ledger, settings="{1}")
+    queue(ledger, settings="{2}", identity="b")
+    ledger.prune()
+    with contextlib.closing(sqlite3.connect(file)) as raw:
+        assert raw.execute("SELECT text FROM plans").fetchall() == [("{2}",)]
+    assert ledger.known(PHOTO)[0].settings == "{2}"
+
+
+def test_no_painting_is_forgotten_however_long_its_photo_has_been_gone(ledger):
+    job = queue(ledger)
+    ledger.start(job.id, "cpu")
+    ledger.finish(job.id)
+    ledger.forget(PHOTO)
+    ledger.prune()
+    assert [job.state for job in ledger.known(PHOTO)] == [DONE]
+
+
+def test_a_ledger_from_which_much_was_forgotten_becomes_small_again(ledger, file):
+    with ledger.batch():
+        for number in range(3000):
+            queue(ledger, PurePosixPath(f"{number}-{'x' * 200}.jpg"), f"{number}", settings=f"{{{'y' * 500}{number}}}")
+    with ledger.batch():
+        for path in ledger.known_paths():
+            ledger.forget(path)
+    ledger.prune()
+    assert ledger.compact()
+    ledger.close()
+    assert file.stat().st_size < 1 << 20
+    with Ledger.open_read_only(file) as again:
+        assert again.is_empty()

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from monet_watch.errors import OutboxError
@@ -147,10 +147,14 @@ def _shortened(name: str, suffix: str) -> str:
 
 
 class Outbox:
-    """The folder where paintings appear. Folders in its methods are relative to ``root``."""
+    """The folder where paintings appear. Folders in its methods are relative to ``root``.
 
-    def __init__(self, root: Path) -> None:
+    ``stages_kept`` says how many progress pictures a finished painting keeps; None: all.
+    """
+
+    def __init__(self, root: Path, stages_kept: int | None = None) -> None:
         self.root = root
+        self._stages_kept = stages_kept
 
     def choose_folder(
         self, photo: PurePosixPath, identity: str, is_taken: Callable[[PurePosixPath], bool]
@@ -251,12 +255,27 @@ class Outbox:
     def remove_stages(self, folder: PurePosixPath, after: int) -> None:
         """Remove the progress pictures of the steps after step ``after``. Raises OutboxError."""
         for name in self.stages(folder):
-            path = self.root / folder / name
-            try:
-                if int(path.stem.removeprefix("progress_")) > after:
-                    path.unlink(missing_ok=True)
-            except OSError as error:
-                raise OutboxError(f"{path} cannot be removed: {error.strerror or error}.", _remedy(error)) from error
+            if int(Path(name).stem.removeprefix("progress_")) > after:
+                self._remove(self.root / folder / name)
+
+    def kept_stages(self, names: Sequence[str]) -> list[str]:
+        """Return which of the stages ``names`` of a finished painting stay: the last, and others evenly before it."""
+        wanted, count = self._stages_kept, len(names)
+        if wanted is None or wanted >= count:
+            return list(names)
+        return [names[count * number // wanted - 1] for number in range(1, wanted + 1)]
+
+    def thin_stages(self, folder: PurePosixPath) -> None:
+        """Remove the progress pictures that a finished painting does not keep. Raises OutboxError."""
+        names = self.stages(folder)
+        for name in sorted(set(names) - set(self.kept_stages(names))):
+            self._remove(self.root / folder / name)
+
+    def _remove(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutboxError(f"{path} cannot be removed: {error.strerror or error}.", _remedy(error)) from error
 
     def records(self) -> Iterator[Path]:
         """Yield the path of every painting's record."""
@@ -277,11 +296,7 @@ class Outbox:
 
     def clear_problem(self, path: PurePosixPath) -> None:
         """Remove what `tell_problem` wrote, if it is there. Raises OutboxError."""
-        target = self._problem(path)
-        try:
-            target.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutboxError(f"{target} cannot be removed: {error.strerror or error}.", _remedy(error)) from error
+        self._remove(self._problem(path))
 
     def _problem(self, path: PurePosixPath) -> Path:
         path = _in_utf8(path)

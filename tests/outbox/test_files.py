@@ -1,5 +1,6 @@
 """Files that appear whole, and names that never meet."""
 
+import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -179,6 +180,18 @@ def test_stages_are_listed_in_order_and_nothing_else_is_one(outbox):
     ):
         outbox.write(folder, name, b"")
     assert outbox.stages(folder) == ["progress_0050.png", "progress_12345.png"]
+
+
+@given(st.integers(0, 300), st.integers(0, 40))
+def test_the_stages_that_stay_end_with_the_last_and_lie_at_even_distances(count, kept):
+    names = [f"progress_{number:04d}.png" for number in range(count)]
+    stay = Outbox(Path(), stages_kept=kept).kept_stages(names)
+    assert len(stay) == min(kept, count)
+    if stay:
+        places = [names.index(name) for name in stay]
+        assert places[-1] == count - 1
+        distances = {later - earlier for earlier, later in itertools.pairwise([-1, *places])}
+        assert max(distances) - min(distances) <= 1
 
 
 # Folders.
