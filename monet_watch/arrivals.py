@@ -4,13 +4,14 @@ The way of a photo: seen (event or scan) → at rest → hashed → settings res
 daemon's loop; the reading of files is done by the surveyor's thread, which posts what it found.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from monet_watch.errors import OutboxError, SettingsError
 from monet_watch.inbox.ignore import Kind, Sieve
+from monet_watch.inbox.presence import Presence
 from monet_watch.inbox.settle import FileFacts, Gone, Settling, Whole
 from monet_watch.inbox.survey import (
     Found,
@@ -41,6 +42,7 @@ class ArrivalsParts:
     """What arrivals work with. ``now`` is a monotonic clock in seconds."""
 
     inbox: Path
+    presence: Presence
     sieve: Sieve
     settling: Settling
     planner: Planner
@@ -65,6 +67,7 @@ class Arrivals:
         self._settings_pending: set[PurePosixPath] = set()
         self._broken: dict[PurePosixPath, tuple[str, ...]] = {}
         self._cleared: set[PurePosixPath] = set()
+        self._shares_missing: tuple[PurePosixPath, ...] = ()
 
     @property
     def attended(self) -> bool:
@@ -111,12 +114,16 @@ class Arrivals:
             self._see(path, facts, self._newest(path), closed)
 
     def scanned(self, scanned: Scanned) -> None:
-        """A scan has ended: whatever events missed is made good."""
+        """A scan has ended: whatever events missed is made good.
+
+        Raises InboxGoneError, and believes nothing of it, where the inbox is away.
+        """
         self._scans = max(0, self._scans - 1)
+        known = self._parts.ledger.known_paths(scanned.sub)
+        present = {found.path for found in scanned.found}
+        self._check_presence(scanned.sub, present, known)
         self._parts.planner.refresh()
         self._recheck_broken()
-        known = self._parts.ledger.known_paths()
-        present = {found.path for found in scanned.found}
         with self._parts.ledger.batch():
             for found in sorted(scanned.found, key=_settings_first):
                 if found.kind is Kind.SETTINGS:
@@ -127,8 +134,31 @@ class Arrivals:
                 if path not in present and scanned.covers(path):
                     self._missed(path, known.get(path))
 
+    def _check_presence(
+        self, folder: PurePosixPath, present: Collection[PurePosixPath], known: Mapping[PurePosixPath, Known]
+    ) -> None:
+        presence = self._parts.presence
+        if folder != _INBOX:
+            presence.check()
+            return
+        presence.scanned(present, is_missed=any(each.state in _UNFINISHED for each in known.values()))
+        missing = presence.missing()
+        for share in missing:
+            if share not in self._shares_missing:
+                self._tell("problem", f"{_not_mounted(share)} Its photos wait.", share, Level.WARNING)
+        self._shares_missing = missing
+
     def gone(self, path: PurePosixPath) -> None:
-        """A file was deleted or moved away; a folder's files are named one by one by the scan that follows."""
+        """A file was deleted or moved away; a folder's files are named one by one by the scan that follows.
+
+        Raises InboxGoneError where the inbox is away: then nothing is gone, and neither is what lay on a share that is
+        not mounted.
+        """
+        self._parts.presence.check()
+        share = self._parts.presence.share_missing_above(path)
+        if share is not None:
+            self._wait_for_share(path, share)
+            return
         if self._parts.sieve.kind(path) is Kind.SETTINGS:
             self._settings_gone(path)
             return
@@ -138,6 +168,16 @@ class Arrivals:
             self._clear_problem(path)  # a photo that waits may have one of the file that it replaced
             for job in self._parts.ledger.forget(path):
                 self._tell("removed", "It was removed from the inbox before it was painted.", job)
+
+    def _wait_for_share(self, path: PurePosixPath, share: PurePosixPath) -> None:
+        self._parts.settling.gone(path)
+        self._held.pop(path, None)
+        reason = _not_mounted(share)
+        for job in self._parts.ledger.known(path):
+            if job.state in (JobState.WAITING, JobState.QUEUED) and job.reason != reason:
+                remedy = "It is taken when its share is mounted again."
+                self._parts.ledger.wait(path, size=job.size, mtime_ns=job.mtime_ns, reason=reason, remedy=remedy)
+                self._tell("waiting", f"{reason} {remedy}", path, Level.DEBUG)
 
     def truncated(self, job: Job) -> bool:
         """The photo ended too early: True if it waits for the rest, False if it has waited long enough.
@@ -242,9 +282,9 @@ class Arrivals:
         return None
 
     def _missed(self, path: PurePosixPath, known: Known | None) -> None:
-        if known is None:
+        if known is None and self._parts.presence.share_missing_above(path) is None:
             self._settings_gone(path)
-        elif known.state in _UNFINISHED:
+        elif known is not None and known.state in _UNFINISHED:
             self.gone(path)
 
     # At rest.
@@ -423,6 +463,10 @@ class Arrivals:
             self._parts.outbox.clear_problem(path)
         except OutboxError as trouble:
             self._tell("problem", str(trouble), path, Level.WARNING)
+
+
+def _not_mounted(share: PurePosixPath) -> str:
+    return f"What was mounted at {share} in the inbox is not mounted."
 
 
 def _settings_first(found: Found) -> tuple[bool, PurePosixPath]:

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, ParamSpec, TypeVar
 
@@ -268,6 +269,8 @@ def status(
     state = state_folder(settings, os.environ)
     with Ledger.open_read_only(state / LEDGER_NAME) as ledger:
         overview, running = ledger.overview(), is_held(state)
+    if not running:
+        overview = replace(overview, watch=None)  # what was noted by one that was killed
     if as_json:
         typer.echo(json.dumps({"daemon_running": running, **overview_json(overview)}, indent=2))
     else:

@@ -25,7 +25,7 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
-from monet_watch.ledger import Job, JobState, Overview
+from monet_watch.ledger import Job, JobState, Overview, WatchState
 from monet_watch.notices import Level, Notice
 
 __all__ = [
@@ -188,6 +188,7 @@ class _View:
 
     def lines(self, console: Console, width: int) -> _Block:
         head = [*self._title(width), *_counts(self.overview, width), *_resting(self.overview, width)]
+        head += self._watched(_Wrap(console, width, limit=None if self.height is None else 2))
         sections = self._sections(console, width)
         airy = self._airy
         counts = _fitting(sections, None if self.height is None else self.height - len(head), gap=int(airy))
@@ -205,6 +206,22 @@ class _View:
         first = max(room // 2, room - cell_len(outbox))
         inbox = _shortened(inbox, first)
         return [Text.assemble((name, "bold"), inbox, arrow, _shortened(outbox, room - cell_len(inbox)))]
+
+    def _watched(self, wrap: "_Wrap") -> _Block:
+        """How the inbox is watched, and whatever keeps it from that; on a live view the latter alone."""
+        watch = self.overview.watch
+        if watch is None or not (watch.mode or watch.trouble):
+            return []
+        if watch.trouble:
+            return wrap(watch.trouble, "bold red", indent=0)
+        if self.height is not None:
+            return []
+        at = watch.scanned_at
+        looked = f"looked through at {_time_of_day(at, self.now)}" if at is not None else "being looked through"
+        again = watch.restarted_at
+        restarted = f" Started again at {_time_of_day(again, self.now)}: {watch.restarted_for}." if again else ""
+        lines = wrap(f"Watched by {watch.mode}; {looked}.{restarted}", "dim", indent=0)
+        return lines + (wrap(watch.reason, "yellow", indent=0) if watch.limited else [])
 
     def _sections(self, console: Console, width: int) -> list[_Section]:
         wrap = _Wrap(console, width, limit=None if self.height is None else 1 + self._airy)
@@ -410,6 +427,9 @@ def overview_json(overview: Overview) -> dict[str, Any]:
     """Return the overview as plain data for ``json.dumps(..., allow_nan=False)``.
 
     - ``resting``: why nothing is painted at present, and when that ends; None while painting goes on
+    - ``watch``: how the inbox is watched, None if it is not: ``mode`` and ``reason``, ``limited`` (the system grants
+      less than it should), ``trouble`` (why it cannot be watched, or None), ``scanned_at`` (when everything was looked
+      through last), ``restarted_at`` and ``restarted_for`` (when and why the watch was last made anew, or None)
     - ``counts``: number of jobs by state: ``waiting``, ``queued``, ``running``, ``done``, ``problem``
     - ``running``: ``photo``, ``job``, ``step``, ``steps``, ``loss``, ``seconds_per_step``, ``remaining_seconds``,
       ``worker``, ``started_at``, ``width``, ``height``
@@ -426,12 +446,25 @@ def overview_json(overview: Overview) -> dict[str, Any]:
     """
     return {
         "resting": overview.resting or None,
+        "watch": _watch_facts(overview.watch) if overview.watch is not None else None,
         "counts": {state.value: overview.counts.get(state, 0) for state in JobState},
         "running": [_running_facts(job) for job in overview.running],
         "queued": [{**_which(job), "queued_at": _utc_or_none(job.queued_at)} for job in overview.queued],
         "waiting": [{**_held_up_facts(job), "seen_at": _utc(job.seen_at)} for job in overview.waiting],
         "done": [_done_facts(job) for job in overview.done],
         "problems": [_problem_facts(job) for job in overview.problems],
+    }
+
+
+def _watch_facts(watch: WatchState) -> dict[str, Any]:
+    return {
+        "mode": watch.mode or None,
+        "reason": watch.reason,
+        "limited": watch.limited,
+        "trouble": watch.trouble or None,
+        "scanned_at": _utc_or_none(watch.scanned_at),
+        "restarted_at": _utc_or_none(watch.restarted_at),
+        "restarted_for": watch.restarted_for or None,
     }
 
 

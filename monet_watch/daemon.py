@@ -8,12 +8,12 @@ import contextlib
 import queue
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 from monet_watch.arrivals import Arrivals
 from monet_watch.crew import FromWorker
@@ -24,7 +24,7 @@ from monet_watch.housekeeping import HOUSEKEEPING_SECONDS
 from monet_watch.inbox.hints import EventsLost, FileGone, FileTouched, FolderAppeared, FolderGone, WatchMessage
 from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, SurveyMessage
 from monet_watch.inbox.watch import Watch
-from monet_watch.ledger import HEARTBEAT_KEY, PAUSED_KEY, RESTING_KEY, JobState, Ledger, Overview
+from monet_watch.ledger import HEARTBEAT_KEY, PAUSED_KEY, RESTING_KEY, JobState, Ledger, Overview, WatchState
 from monet_watch.notices import Level, Listener, tell
 from monet_watch.requests import Desk
 from monet_watch.service import Notifier, StopAsked
@@ -107,7 +107,8 @@ class Daemon:
         self._once = once
         self._watch: Watch | None = None
         self._watch_stack = ExitStack()
-        self._watched_before = False
+        self._lost_for = ""
+        self._watch_state = WatchState()
         self._watched_at = parts.clock()
         self._missing = ""
         self._inbox_away = False
@@ -215,20 +216,22 @@ class Daemon:
                 self._stop_asked(message)
 
     def _scanned(self, scanned: Scanned) -> None:
+        self._parts.arrivals.scanned(scanned)
         if self._inbox_away:
             self._inbox_away = False
             self._tell("started", f"The inbox {self._parts.inbox} is there again.")
-        self._parts.arrivals.scanned(scanned)
         for error in scanned.errors:
             self._tell("problem", f"It cannot be looked at: {error.reason}", error.path, Level.WARNING)
         if scanned.sub == PurePosixPath():
             text = f"{len(scanned.found)} files of interest lie in the inbox."
             self._tell("scanned", text, details={"files": len(scanned.found)}, level=Level.DEBUG)
+            self._note_watch(trouble="", scanned_at=self._parts.now())
 
     def _inbox_gone(self, reason: str, remedy: str) -> None:
         if not self._inbox_away:
             self._inbox_away = True
             self._tell("problem", f"{reason} {remedy}".strip(), level=Level.ERROR)
+        self._note_watch(trouble=f"{reason} {remedy}".strip())
         self._due["scan"] = min(self._due["scan"], self._parts.clock() + _RETRY_WATCH_SECONDS)
 
     def _heed(self, hint: WatchMessage) -> None:
@@ -279,10 +282,12 @@ class Daemon:
 
     def _tend_watch(self) -> None:
         """Start the watch, or a new one if it has died; while it cannot be started the scans do its work."""
-        trouble = self._watch.trouble() if self._watch is not None else ""
-        if self._watch is not None and not trouble:
-            self._due["watch"] = self._parts.clock() + _LONGEST_NAP_SECONDS
-            return
+        if self._watch is not None:
+            self._lost_for = self._watch.trouble()
+            if not self._lost_for:
+                self._due["watch"] = self._parts.clock() + _LONGEST_NAP_SECONDS
+                self._say_how_it_watches(self._watch)
+                return
         if not self._is_due("watch", _RETRY_WATCH_SECONDS):
             return
         self._watch = None
@@ -292,16 +297,34 @@ class Daemon:
             self._watch = self._watch_stack.enter_context(self._parts.make_watch())
         except InboxGoneError as error:
             self._inbox_gone(error.message, error.remedy)
-            return
         except MonetWatchError as error:
-            self._tell("problem", f"{error} Until then the scans find what is new.", level=Level.ERROR)
-            return
-        self._tell("watching", self._watch.reason, level=Level.DEBUG)
-        if self._watched_before:
-            self._tell("watching", "The watch on the inbox had ended; it was started again.", level=Level.WARNING)
+            text = f"{error} Until then the scans find what is new."
+            self._tell("problem", text, level=Level.ERROR)
+            self._note_watch(trouble=text)
+        else:
+            self._watch_started(self._watch)
+
+    def _watch_started(self, watch: Watch) -> None:
+        self._say_how_it_watches(watch)
+        if self._lost_for:
+            text = f"The watch on the inbox had ended ({self._lost_for}); it was started again."
+            self._tell("watching", text, level=Level.WARNING)
+            self._note_watch(restarted_at=self._parts.now(), restarted_for=self._lost_for)
         if self._started:
             self._parts.arrivals.scan()  # for what has happened in the meantime
-        self._watched_before = True
+
+    def _say_how_it_watches(self, watch: Watch) -> None:
+        """Tell once how, and again when that changes: the system may grant too little to an inbox that grows."""
+        if (watch.mode, watch.limited) != (self._watch_state.mode, self._watch_state.limited):
+            level = Level.WARNING if watch.limited else Level.DEBUG
+            self._tell("watching", watch.reason, level=level, details={"mode": watch.mode})
+        self._note_watch(mode=watch.mode.value, reason=watch.reason, limited=watch.limited)
+
+    def _note_watch(self, **changes: Any) -> None:
+        state = replace(self._watch_state, **changes)
+        if state != self._watch_state:
+            self._watch_state, self._changed = state, True
+            self._parts.ledger.note_watch(state)
 
     def _tend_desk(self) -> None:
         """Do what commands ask for, and paint or rest, as they and the hour want it."""
@@ -375,6 +398,7 @@ class Daemon:
         at_once = self._stop_at is not None and self._parts.clock() >= self._stop_at
         self._parts.dispatch.close(0.0 if at_once else 2.0)
         self._parts.ledger.note(HEARTBEAT_KEY, "0")
+        self._note_watch(mode="", reason="", trouble="")
         self._parts.view.update(self._parts.ledger.overview())
         self._tell("stopped", "Stopped; what is queued goes on at the next start.")
 

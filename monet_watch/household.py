@@ -24,10 +24,11 @@ from monet_watch.dispatch import Dispatch, DispatchParts
 from monet_watch.errors import AlreadyRunningError, OutboxError, SettingsError
 from monet_watch.housekeeping import Housekeeping
 from monet_watch.inbox.ignore import IgnoreList, Kind, Sieve
+from monet_watch.inbox.presence import Presence
 from monet_watch.inbox.settle import Settling
 from monet_watch.inbox.survey import InboxGoneError, Surveyor
 from monet_watch.inbox.watch import Mode, WatchdogWatch
-from monet_watch.ledger import LEDGER_NAME, Job, Ledger
+from monet_watch.ledger import INBOX_KEY, LEDGER_NAME, Job, Ledger
 from monet_watch.notices import Level, Listener, Notice
 from monet_watch.outbox.files import Outbox, make_folders, remove_temporaries
 from monet_watch.outbox.record import PaintingRecord
@@ -252,6 +253,9 @@ class _Rooms:
     def _arrivals(self, surveyor: Surveyor, admit: Callable[[Job], None]) -> Arrivals:
         parts = ArrivalsParts(
             inbox=self.config.inbox,
+            presence=Presence(
+                self.config.inbox, self.ledger.noted(INBOX_KEY) or "", lambda text: self.ledger.note(INBOX_KEY, text)
+            ),
             sieve=self.sieve,
             settling=Settling(self.config.settle_seconds),
             planner=Planner(folder_settings(self.config), self.weights),

@@ -37,7 +37,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from sqlite3 import Row
@@ -49,6 +49,7 @@ from monet_watch.errors import LedgerError
 __all__ = [
     "BATCH_PAUSE_SECONDS",
     "HEARTBEAT_KEY",
+    "INBOX_KEY",
     "LEDGER_NAME",
     "PAUSED_KEY",
     "RESTING_KEY",
@@ -58,6 +59,7 @@ __all__ = [
     "Known",
     "Ledger",
     "Overview",
+    "WatchState",
 ]
 
 HEARTBEAT_KEY = "heartbeat"
@@ -69,6 +71,11 @@ PAUSED_KEY = "paused"
 RESTING_KEY = "resting"
 """The note that says in words why nothing is painted at present, and when that ends; empty while painting goes on."""
 
+INBOX_KEY = "inbox"
+"""The note of where the inbox lies, and which shares are mounted in it."""
+
+_WATCH_KEY = "watch"  # of the note of how the inbox is watched
+
 LEDGER_NAME = "ledger.sqlite3"
 """The ledger's file in the state folder."""
 
@@ -78,6 +85,7 @@ BATCH_PAUSE_SECONDS = 10.0
 _ATTEMPTS_KEPT = 20
 _WORTH_COMPACTING_BYTES = 1 << 20
 
+_INBOX = PurePosixPath()
 _UNFINISHED = "state IN ('waiting', 'queued', 'problem')"
 
 _SCHEMA = Schema(
@@ -246,6 +254,25 @@ class Overview:
     done: tuple[Job, ...] = ()
     problems: tuple[Job, ...] = ()
     resting: str = ""
+    watch: "WatchState | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class WatchState:
+    """How a daemon watches its inbox; times are seconds since the epoch, None before there was such a time.
+
+    ``mode`` is how and ``reason`` why so, in plain words; ``limited`` says that the system grants less than it should.
+    ``trouble`` says why nothing is watched; empty while all is well. ``scanned_at`` is when everything was looked
+    through last. ``restarted_at`` is when the watch was last made anew, and ``restarted_for`` why.
+    """
+
+    mode: str = ""
+    reason: str = ""
+    limited: bool = False
+    trouble: str = ""
+    scanned_at: float | None = None
+    restarted_at: float | None = None
+    restarted_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,11 +358,13 @@ class Ledger:
         """Return all jobs of ``path``; the first is what the photo on disk last led to."""
         return self._jobs("WHERE path = ? ORDER BY turn DESC, finished_at DESC, id DESC", path)
 
-    def known_paths(self) -> dict[PurePosixPath, Known]:
-        """Return for every path what the photo on disk last led to."""
+    def known_paths(self, folder: PurePosixPath = _INBOX) -> dict[PurePosixPath, Known]:
+        """Return for every path below ``folder`` what the photo on disk last led to."""
+        within, bounds = _below(folder)
         rows = self._database.rows(
-            "SELECT path, state, size, mtime_ns, settings_key, photo_sha256, priority FROM jobs"
-            " ORDER BY path, turn, finished_at, id"  # of the rows of a path, the last one stays in the dict
+            f"SELECT path, state, size, mtime_ns, settings_key, photo_sha256, priority FROM jobs {within}"
+            " ORDER BY path, turn, finished_at, id",  # of the rows of a path, the last one stays in the dict
+            *bounds,
         )
         return {
             _path(path): Known(JobState(state), size, int(mtime_ns), settings_key, photo_sha256, priority)
@@ -678,6 +707,7 @@ class Ledger:
                 done=self._jobs(f"{_DONE} LIMIT ?", recent),
                 problems=self._jobs(f"{_PROBLEMS} LIMIT ?", recent),
                 resting=self.noted(RESTING_KEY) or "",
+                watch=self.watch_state(),
             )
 
     # Notes.
@@ -692,6 +722,15 @@ class Ledger:
         for row in self._database.rows("SELECT value FROM notes WHERE key = ?", _stored(key)):
             return str(row[0])
         return None
+
+    def note_watch(self, state: WatchState) -> None:
+        """Keep how the inbox is watched."""
+        self.note(_WATCH_KEY, json.dumps(asdict(state)))
+
+    def watch_state(self) -> WatchState | None:
+        """Return how the inbox is, or was, watched; None before the first time."""
+        noted = self.noted(_WATCH_KEY)
+        return WatchState(**json.loads(noted)) if noted else None
 
     # Upkeep.
 
@@ -874,6 +913,14 @@ def _first(jobs: tuple[Job, ...]) -> Job | None:
 
 def _name(job: Job) -> str:
     return f"Job {job.id}, {job.path}"
+
+
+def _below(folder: PurePosixPath) -> tuple[str, tuple[bytes, ...]]:
+    """The condition that a path lies below ``folder``, and its values: what begins with the folder and a slash."""
+    if not folder.parts:
+        return "", ()
+    start = os.fsencode(folder)
+    return "WHERE path > ? AND path < ?", (start + b"/", start + b"0")  # a nought comes right after a slash
 
 
 def _stored(value: object) -> object:

@@ -21,10 +21,11 @@ from monet_watch.hours import ActiveHours
 from monet_watch.housekeeping import Housekeeping
 from monet_watch.inbox.hints import FileGone, FileTouched
 from monet_watch.inbox.ignore import IgnoreList, Sieve
+from monet_watch.inbox.presence import Presence
 from monet_watch.inbox.settle import Settling
 from monet_watch.inbox.survey import SurveyMessage, Surveyor
 from monet_watch.inbox.watch import ScriptedWatch, WatchRefusedError
-from monet_watch.ledger import Job, Ledger, Overview
+from monet_watch.ledger import INBOX_KEY, Job, Ledger, Overview
 from monet_watch.notices import Notice
 from monet_watch.outbox.files import Outbox
 from monet_watch.outbox.record import PaintingRecord
@@ -162,6 +163,9 @@ class Rehearsal:
         self.arrivals = Arrivals(
             ArrivalsParts(
                 inbox=self.inbox,
+                presence=Presence(
+                    self.inbox, self.ledger.noted(INBOX_KEY) or "", lambda text: self.ledger.note(INBOX_KEY, text)
+                ),
                 sieve=sieve,
                 settling=self.settling,
                 planner=Planner(folder_settings, WEIGHTS),

@@ -32,7 +32,7 @@ from monet_watch.console import (
     printable,
     render_overview,
 )
-from monet_watch.ledger import Job, JobState, Overview
+from monet_watch.ledger import Job, JobState, Overview, WatchState
 from monet_watch.notices import Level, Notice
 
 GENEROUS_SECONDS = 30
@@ -259,6 +259,28 @@ def test_a_terminal_without_unicode_gets_signs_that_it_can_show():
     assert "inbox > /srv" in text
     assert "été/??.jpg" in text
     assert "==" in text
+
+
+def test_a_status_says_how_the_inbox_is_watched_and_what_keeps_it_from_that():
+    state = WatchState("events and polling", "The limit is reached; raise it.", limited=True, scanned_at=NOW)
+    watched = replace(overview(queued()), watch=state)
+    at = f"{datetime.fromtimestamp(NOW):%H:%M}"
+    assert rendered(watched)[2:4] == [f"Watched by events and polling; looked through at {at}.", state.reason]
+    again = replace(state, limited=False, restarted_at=NOW, restarted_for="the inbox was away")
+    assert rendered(replace(watched, watch=again))[2].endswith(f"Started again at {at}: the inbox was away.")
+    away = replace(watched, watch=replace(state, trouble="The inbox cannot be read."))
+    assert rendered(away)[2:3] == ["The inbox cannot be read."]
+    assert overview_json(away)["watch"] == {
+        "mode": "events and polling",
+        "reason": state.reason,
+        "limited": True,
+        "trouble": "The inbox cannot be read.",
+        "scanned_at": datetime.fromtimestamp(NOW, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "restarted_at": None,
+        "restarted_for": None,
+    }
+    assert rendered(replace(watched, watch=WatchState(scanned_at=NOW))) == rendered(overview(queued()))
+    assert overview_json(overview())["watch"] is None
 
 
 # ---- overview_json
@@ -666,7 +688,7 @@ DRIVER = """
 import sys, time
 from pathlib import Path, PurePosixPath
 from monet_watch.console import open_console
-from monet_watch.ledger import Job, JobState, Overview
+from monet_watch.ledger import Job, JobState, Overview, WatchState
 from monet_watch.notices import Level, Notice
 
 control = Path(sys.argv[1])

@@ -1,16 +1,20 @@
 """The loop: messages in, decisions out; what is due; how it starts and ends."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import PurePosixPath
 
 import pytest
 
 from monet_watch.daemon import HEARTBEAT_SECONDS, Outcome
 from monet_watch.hours import ActiveHours, Range
+from monet_watch.inbox import mounts
+from monet_watch.inbox.hints import EventsLost, FileGone
 from monet_watch.inbox.survey import InboxGone
+from monet_watch.inbox.watch import Mode
 from monet_watch.ledger import HEARTBEAT_KEY, RESTING_KEY, JobState
 from monet_watch.requests import Act, Request
 from monet_watch.service import StopAsked
-from tests.rehearsal import EPOCH, Rehearsal
+from tests.rehearsal import EPOCH, LIMIT_BYTES, Rehearsal
 
 
 @pytest.fixture
@@ -55,6 +59,120 @@ def test_a_watch_that_dies_is_replaced_and_what_it_missed_is_found(house):
     assert len(house.watches) == 2
     assert house.records() == ["missed"]
     assert "started again" in house.told("watching")[-1]
+
+
+def test_how_the_inbox_is_watched_is_noted_and_what_ended_the_watch(house):
+    house.rest()
+    state = house.ledger.watch_state()
+    assert (state.mode, state.reason, state.trouble) == ("events", "A script says so.", "")
+    assert state.scanned_at == house.time_of_day()
+    assert state.restarted_at is None
+    house.advance(60)
+    house.watches[-1].die()
+    house.advance(1)
+    house.rest()
+    state = house.ledger.watch_state()
+    assert (state.restarted_for, state.restarted_at) == ("a script has ended it", house.time_of_day())
+    assert state.scanned_at == house.time_of_day()
+
+
+def test_a_watch_that_gets_less_than_it_should_is_told_of_once_and_noted_as_it_goes_on(house):
+    house.rest()
+    watch = house.watches[-1]
+    watch.mode, watch.limited = Mode.MIXED, True
+    for count in (1, 2, 3):
+        watch.reason = f"{count} folders are looked through; raise the limit."
+        house.advance(1)
+    assert house.told("watching")[1:] == ["1 folders are looked through; raise the limit."]
+    assert house.ledger.watch_state().reason == watch.reason
+    assert house.ledger.watch_state().limited
+
+
+def test_lost_events_lead_to_one_scan_of_everything_at_once(house):
+    house.rest()
+    (house.inbox / "missed.jpg").write_bytes(b"missed")
+    scans = house.ledger.watch_state().scanned_at
+    house.advance(1)
+    house.watches[-1].say(EventsLost(), EventsLost())
+    house.rest()
+    assert house.records() == ["missed"]
+    assert house.ledger.watch_state().scanned_at == scans + 1
+    assert "everything is looked through" in house.told("watching")[-1]
+
+
+@pytest.fixture
+def mounted(monkeypatch, tmp_path):
+    """A function of folders: the system says that something is mounted there, and nowhere else."""
+
+    def says(*points):
+        lines = [f"{number} 27 0:{number} / {point} rw - nfs4 x rw" for number, point in enumerate(points, 30)]
+        (tmp_path / "mountinfo").write_text("\n".join(["27 1 254:0 / / rw - ext4 /dev/vda rw", *lines]))
+
+    monkeypatch.setattr(mounts, "_MOUNTINFO", tmp_path / "mountinfo")
+    says()
+    return says
+
+
+def test_an_inbox_whose_share_is_unmounted_forgets_no_photo_not_even_at_a_restart(tmp_path, mounted):
+    """What is left is an empty folder; a photo that was queued or waited still does, and no problem is cleared."""
+    inbox = tmp_path / "inbox"
+    mounted(inbox)
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.drop("queued.jpg")
+        house.drop("held/waits.jpg")
+        house.drop("held/style.yaml", b"stepz: 1\n")
+        house.drop("problem.jpg", b"x" * (LIMIT_BYTES + 1))
+        house.rest()
+        before = {name: house.states(name) for name in ("queued.jpg", "held/waits.jpg", "problem.jpg")}
+        assert before == {"queued.jpg": ["queued"], "held/waits.jpg": ["waiting"], "problem.jpg": ["problem"]}
+        inbox.rename(tmp_path / "share")
+        inbox.mkdir()
+        mounted()
+        house.watches[-1].die()
+        for name in before:
+            house.watches[-1].say(FileGone(PurePosixPath(name)))
+        house.worker.ready()
+        house.advance(300)
+        assert {name: house.states(name) for name in before} == before
+        assert "that is not mounted" in house.ledger.watch_state().trouble
+    with Rehearsal(tmp_path, automatic=False, style=b"") as house:
+        house.rest()
+        house.worker.ready()
+        house.advance(300)
+        assert {name: house.states(name) for name in before} == before
+        inbox.rmdir()
+        (tmp_path / "share").rename(inbox)
+        mounted(inbox)
+        house.advance(60)
+        assert house.states("queued.jpg") == ["running"]
+        assert house.ledger.watch_state().trouble == ""
+
+
+def test_photos_of_a_share_that_is_unmounted_below_the_inbox_wait_for_it_and_the_others_are_painted(tmp_path, mounted):
+    nas = tmp_path / "inbox" / "nas"
+    nas.mkdir(parents=True)
+    mounted(nas)
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.drop("nas/a.jpg", b"a")
+        house.drop("b.jpg", b"b")
+        house.rest()
+        nas.rename(tmp_path / "share")
+        nas.mkdir()
+        mounted()
+        house.advance(300)
+        [waiting] = house.jobs("nas/a.jpg")
+        assert waiting.state is JobState.WAITING
+        assert waiting.reason == "What was mounted at nas in the inbox is not mounted."
+        house.worker.ready()
+        house.advance(1)
+        assert house.states("b.jpg") == ["running"]
+        assert len([text for text in house.told("problem") if "not mounted" in text]) == 1
+        nas.rmdir()
+        (tmp_path / "share").rename(nas)
+        mounted(nas)
+        house.advance(300)
+        house.rest()
+        assert house.states("nas/a.jpg") == ["queued"]
 
 
 def test_an_inbox_that_goes_away_takes_no_photo_with_it(tmp_path):

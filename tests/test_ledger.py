@@ -679,6 +679,13 @@ class TestRemember:
 
 
 class TestKnownPaths:
+    def test_the_paths_of_one_folder_are_those_that_lie_in_it_at_any_depth(self, ledger):
+        inside = {"a/x.jpg", "a/b/x.jpg", "a/\udcff.jpg", "a/é.jpg"}
+        for name in {*inside, "a.jpg", "a-b/x.jpg", "a0/x.jpg", "A/x.jpg", "x.jpg", "b/a/x.jpg"}:
+            ledger.wait(PurePosixPath(name), size=1, mtime_ns=1, reason="")
+        assert set(map(str, ledger.known_paths(PurePosixPath("a")))) == inside
+        assert set(map(str, ledger.known_paths(PurePosixPath("a/b")))) == {"a/b/x.jpg"}
+
     def test_every_path_leads_to_its_newest_row(self, ledger):
         done(ledger, PHOTO, "a")
         queue(ledger, PHOTO, "b", size=7, mtime_ns=8, settings_key="other key")
