@@ -74,6 +74,14 @@ def test_step_cost_tells_of_bare_convolutions_and_whole_steps(run):
     assert all(0 < each["best"] <= each["median"] for each in steps)
 
 
+def test_checkpoint_cost_tells_of_steps_with_and_without_one(run):
+    folder = run("checkpoint_cost", "--size", "32", "--rounds", "3", "--warm-up", "4")
+    found = loaded(folder / "checkpoint_cost.json")
+    assert [len(found[name]) for name in ("with", "without", "copying")] == [3, 3, 3]
+    assert found["delay"] == pytest.approx(found["medians"]["with"] / found["medians"]["without"] - 1)
+    assert found["bytes"] >= 3 * 3 * 32 * 32 * 4, "the picture, its gradient and the last move at least"
+
+
 def test_sizes_tells_of_time_tiles_and_memory(run):
     folder = run("sizes", "--sizes", "32", "64", "--steps", "2", "--memory-limit", "2")
     small, large = loaded(folder / "sizes.json")["sizes"]
