@@ -21,6 +21,7 @@ from monet_watch.notices import Level, Listener, tell
 from monet_watch.outbox.files import Outbox
 from monet_watch.outbox.record import PaintingRecord, PhotoFacts
 from monet_watch.plan import Plan
+from monet_watch.room import NoRoomError, require_room, room_for
 from monet_watch.workers.base import (
     JobCheckpoint,
     JobFailed,
@@ -81,6 +82,7 @@ class Dispatch:
         self._draining = False
         self._suspended = False
         self._not_before = float("-inf")
+        self._trouble = ""
         self._set_aside: dict[int, _SetAside] = {}
 
     # For the loop.
@@ -241,6 +243,9 @@ class Dispatch:
             self._start_or_look_again(place, job)
         except PhotoError as error:
             self._fail(job, type(error).__name__, error.message, error.remedy)
+        except NoRoomError as error:
+            self._pause(job, error)
+            return False
         except OutboxError as error:
             return self._set_job_aside(job, error)
         except InboxGoneError as error:
@@ -262,10 +267,12 @@ class Dispatch:
         if paint_job is None:
             self._parts.arrivals.again(job.path)
             return
+        require_room(self._parts.outbox.root, self._parts.checkpoints.folder, room_for(plan.recipe, _size(job)))
         job = self._placed(job)
         assert place.worker is not None and place.ready is not None
         place.take(self._parts.ledger.start(job.id, place.ready.device))
         place.worker.offer(paint_job)
+        self._trouble = ""
 
     def _paint_job(self, job: Job, plan: Plan, photo: bytes) -> PaintJob | None:
         """The job as a worker takes it; None if the photo or a style is not what it was when the job was queued."""
@@ -465,9 +472,16 @@ class Dispatch:
         return True
 
     def _pause(self, job: Job, error: OutboxError | InboxGoneError) -> None:
+        """Let all jobs wait for a while, and tell why, once for as long as none can be begun."""
         self._not_before = self._parts.clock() + _TROUBLE_PAUSE_SECONDS
-        text = f"{error} It is tried again in {_TROUBLE_PAUSE_SECONDS:.0f} s."
-        self._tell("problem", text, job, Level.ERROR)
+        trouble, self._trouble = self._trouble, str(error)
+        if trouble != self._trouble:
+            text = f"{error} It is tried again every {_TROUBLE_PAUSE_SECONDS:.0f} s."
+            self._tell("problem", text, job, Level.ERROR)
+
+
+def _size(job: Job) -> tuple[int, int] | None:
+    return (job.width, job.height) if job.width and job.height else None
 
 
 def _folder(job: Job) -> PurePosixPath:
