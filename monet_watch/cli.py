@@ -242,6 +242,7 @@ def paint(
         settings.memory_limit,
         limit_pixels=int(settings.limit_megapixels * 1e6),
         limit_bytes=int(settings.limit_megabytes * 1e6),
+        decode_seconds=settings.decode_seconds,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     view = _open_console(settings, console, (photo.absolute().parent, order.outbox))

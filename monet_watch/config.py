@@ -173,6 +173,7 @@ class Config(BaseModel):
     ignore: _Globs = ()
     limit_megapixels: _Number = Field(200.0, gt=0, le=4000)
     limit_megabytes: _Number = Field(512.0, gt=0, le=65536)
+    decode_seconds: _Number = Field(120.0, ge=0.1, le=3600)
     log: LogSettings = LogSettings()
     defaults: StyleSettings = StyleSettings()
 

@@ -297,6 +297,15 @@ def _worker_factory(weights_file: WeightsFile, config: Config) -> WorkerFactory:
     def make_worker(device: str, post: Post) -> Worker:
         # One with a card of its own asks little of the cores, so that it takes none from those who paint with them.
         sharers = len(on_host if device in on_host else config.devices)
-        return LocalWorker(device, weights_file, post, config.threads, config.memory_limit, sharers, config.nice)
+        return LocalWorker(
+            device,
+            weights_file,
+            post,
+            config.threads,
+            config.memory_limit,
+            sharers,
+            config.nice,
+            config.decode_seconds,
+        )
 
     return make_worker

@@ -55,6 +55,7 @@ class Order:
     memory_bytes: int | None = None
     limit_pixels: int = 200_000_000
     limit_bytes: int = 512_000_000
+    decode_seconds: float = 120.0
 
 
 def paint_photo(order: Order, console: ConsoleView) -> Path:
@@ -141,7 +142,14 @@ class _Sitting:
 
     def run(self, picture: PictureFile) -> None:
         order = self._order
-        worker = LocalWorker(order.device, order.weights, self._events.put, order.threads, order.memory_bytes)
+        worker = LocalWorker(
+            order.device,
+            order.weights,
+            self._events.put,
+            order.threads,
+            order.memory_bytes,
+            decode_seconds=order.decode_seconds,
+        )
         worker.start()
         try:
             while not self._handle(worker, picture, self._events.get()):

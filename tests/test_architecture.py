@@ -84,4 +84,4 @@ def test_photos_are_decoded_inside_a_worker_only():
         if any(belongs(name, "monet_watch.engine.photo.decode") for name in imports_of(path))
     }
 
-    assert importers == {"workers/worker.py"}
+    assert importers == {"workers/worker.py", "workers/decoder.py"}

@@ -68,7 +68,8 @@ def test_every_key_is_read(write, etc):
             "settle_seconds: 1\nrescan_seconds: 60\n"
             "watch: polling\npolling_seconds: 0.5\nactive_hours: 22:00-07:00\nnice: 19\n"
             "after: move\narchive: arch\nignore: ['*.bak', 'a/**']\n"
-            "keep_stages: 3\nlimit_megapixels: 12.5\nlimit_megabytes: 64\nlog: {level: debug, format: json}\n"
+            "keep_stages: 3\nlimit_megapixels: 12.5\nlimit_megabytes: 64\ndecode_seconds: 9.5\n"
+            "log: {level: debug, format: json}\n"
             "defaults: {steps: 3, style: turner}\n"
         )
     )
@@ -94,6 +95,7 @@ def test_every_key_is_read(write, etc):
         "ignore": ("*.bak", "a/**"),
         "limit_megapixels": 12.5,
         "limit_megabytes": 64.0,
+        "decode_seconds": 9.5,
         "log": {"level": "debug", "format": "json"},
         "defaults": {"steps": 3, "style": ("turner",)},
     }

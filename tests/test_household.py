@@ -66,11 +66,12 @@ def stream(tmp_path):
 def test_a_worker_is_allowed_what_the_config_says_and_those_on_a_card_of_their_own_share_the_cores_with_all(
     tmp_path, devices, sharers
 ):
-    config = load_config(None, {"devices": devices, "threads": 3, "memory_limit": "1 GiB", "nice": 7})
+    limits = {"threads": 3, "memory_limit": "1 GiB", "nice": 7, "decode_seconds": 8.0}
+    config = load_config(None, {"devices": devices, **limits})
     weights = WeightsFile("oxford", tmp_path / "weights.bin", "00" * 32)
     worker = household._worker_factory(weights, config)(devices[0], lambda event: None)
 
-    assert worker._allowance == Allowance(threads=3, memory_bytes=2**30, sharers=sharers, nice=7)
+    assert worker._allowance == Allowance(3, memory_bytes=2**30, sharers=sharers, nice=7, decode_seconds=8.0)
 
 
 def painted_elsewhere(home: Home, *names: str) -> None:

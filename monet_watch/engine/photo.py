@@ -50,6 +50,8 @@ _PROFILE_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 
 _ENDED_EARLY = re.compile(r"truncated|end of file|reached eof|not enough image data|incomplete header|only got", re.I)
 
+_TOO_MUCH = re.compile(r"security limit|memory alloc|out of memory|cannot allocate|decompressed data too large", re.I)
+
 _LARGEST_PIXELS = 2**30  # a picture enlarged beyond this has proportions that no painting has
 
 _BAND_PIXELS = 2**20  # converted at a time
@@ -144,6 +146,8 @@ def _unreadable(data: bytes, error: Exception) -> PhotoError:
     reason = _shown(error) if not isinstance(error, UnidentifiedImageError) else ""
     if ends_early(data) or has_empty_tail(data) or _ENDED_EARLY.search(reason):
         return _ended_early(kind.name if kind.is_picture else "the file")
+    if _TOO_MUCH.search(reason):
+        return PhotoTooLargeError(f"It asks for more than can be opened ({reason}).", "Make the picture smaller.")
     if kind.is_picture:
         detail = f" ({reason})" if reason else ""
         return NotAPhotoError(f"It looks like {kind.name}, but it is damaged{detail}.", kind.remedy)

@@ -60,14 +60,16 @@ class WeightsFile:
 class Allowance:
     """What a worker may use of its machine: ``threads`` of the processor, and memory for one painting.
 
-    ``nice`` (0 to 19) says how far it steps back where others want the processor. What is None is for the worker
-    to find; it then takes its share, where ``sharers`` workers paint on one processor.
+    ``nice`` (0 to 19) says how far it steps back where others want the processor, ``decode_seconds`` what opening one
+    picture may take. What is None is for the worker to find; it then takes its share, where ``sharers`` workers paint
+    on one processor.
     """
 
     threads: int | None = None
     memory_bytes: int | None = None
     sharers: int = 1
     nice: int = 0
+    decode_seconds: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ _KILL_SECONDS = 10.0  # that a killed process may take to go; one that the kerne
 class LocalWorker:
     """A process that holds the network on one device. See `monet_watch.workers.base.Worker`.
 
-    ``device`` is ``auto`` or a name that torch knows. ``threads``, ``memory_bytes``, ``sharers`` and ``nice`` are
-    those of its `Allowance`. ``post`` is called from another thread.
+    ``device`` is ``auto`` or a name that torch knows. ``threads`` and what follows are those of its `Allowance`.
+    ``post`` is called from another thread.
     """
 
     def __init__(
@@ -41,11 +41,12 @@ class LocalWorker:
         memory_bytes: int | None = None,
         sharers: int = 1,
         nice: int = 0,
+        decode_seconds: float = 120.0,
     ) -> None:
         self._device = device
         self._weights = weights
         self._post = post
-        self._allowance = Allowance(threads, memory_bytes, sharers, nice)
+        self._allowance = Allowance(threads, memory_bytes, sharers, nice, decode_seconds)
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self._reader: threading.Thread | None = None

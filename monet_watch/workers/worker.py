@@ -1,6 +1,7 @@
-"""What runs inside a worker: photo bytes in, events and encoded files out. The only place that meets a codec.
+"""What runs inside a worker: photo bytes in, events and encoded files out.
 
-`painting_events` is the work itself and knows no process; `serve` is the loop of a worker process around it.
+`painting_events` is the work itself and knows no process; `serve` is the loop of a worker process around it, whose
+pictures are opened in a smaller process beside it (`monet_watch.workers.decoder`).
 
 A worker is deterministic: the same job gives the same bytes on the same device with as many threads. On CUDA that
 takes deterministic cuDNN algorithms and a fixed cuBLAS workspace; all that the method differentiates
@@ -57,17 +58,25 @@ from monet_watch.workers.base import (
     WorkerEvent,
     WorkerReady,
 )
+from monet_watch.workers.decoder import Decoder
 from monet_watch.workers.machine import available_memory, memory_for_a_painting, physical_cores
 from monet_watch.workers.sender import Deferred, Sender
 
 __all__ = ["describe", "measure_step", "painting_events", "serve", "set_up_torch"]
+
+OpenPicture = Callable[[bytes, int], Photo]
+"""Opens a picture of at most so many pixels, as `monet_watch.engine.photo.decode` does."""
 
 _WARM_UP_STEPS = 2
 _MEASURED_STEPS = 5
 
 
 def painting_events(
-    job: PaintJob, painter: Painter, stop: Callable[[], bool], memory_bytes: int | None = None
+    job: PaintJob,
+    painter: Painter,
+    stop: Callable[[], bool],
+    memory_bytes: int | None = None,
+    open_picture: OpenPicture = decode,
 ) -> Iterator[WorkerEvent]:
     """Paint ``job`` and yield what happens; every error but one becomes a `JobFailed`.
 
@@ -76,16 +85,16 @@ def painting_events(
 
     Raises WorkerError where the device fails: it is of no more use to this process, whatever the job.
     """
-    for event in _deferred_events(job, painter, stop, memory_bytes):
+    for event in _deferred_events(job, painter, stop, memory_bytes, open_picture):
         yield event() if callable(event) else event
 
 
 def _deferred_events(
-    job: PaintJob, painter: Painter, stop: Callable[[], bool], memory_bytes: int | None
+    job: PaintJob, painter: Painter, stop: Callable[[], bool], memory_bytes: int | None, open_picture: OpenPicture
 ) -> Iterator[WorkerEvent | Deferred]:
     """The events of `painting_events`; what is large may be encoded by another thread while the painting goes on."""
     try:
-        yield from _Painting(job, memory_bytes).events(painter, stop)
+        yield from _Painting(job, memory_bytes, open_picture).events(painter, stop)
     except MonetWatchError as error:
         yield JobFailed(job.job_id, type(error).__name__, error.message, error.remedy)
     except Exception as error:  # the boundary: whatever a job does, the worker goes on to the next
@@ -123,17 +132,18 @@ def _unexpected(job: PaintJob, error: Exception) -> JobFailed:
 class _Painting:
     """One job on its way: what the encoders of its files need to know."""
 
-    def __init__(self, job: PaintJob, memory_bytes: int | None) -> None:
+    def __init__(self, job: PaintJob, memory_bytes: int | None, open_picture: OpenPicture) -> None:
         self._job = job
         self._memory_bytes = memory_bytes
-        self._photo = decode(job.photo.data, job.limit_pixels)
+        self._open_picture = open_picture
+        self._photo = open_picture(job.photo.data, job.limit_pixels)
         height, width = self._photo.image.shape[:2]
         self._width, self._height = fitted_size(width, height, job.recipe.image_size, job.recipe.enlarge)
         self._started = time.monotonic()
 
     def events(self, painter: Painter, stop: Callable[[], bool]) -> Iterator[WorkerEvent | Deferred]:
         job = self._job
-        styles = [_decode_style(style, job.limit_pixels).image for style in job.styles]
+        styles = [_open_style(style, self._open_picture, job.limit_pixels).image for style in job.styles]
         resume = _usable_checkpoint(job, self._photo.image)
         yield JobStarted(job.job_id, self._width, self._height, 1 if resume is None else resume.number + 1)
         finished = False
@@ -189,9 +199,9 @@ class _Painting:
         )
 
 
-def _decode_style(style: PictureFile, limit_pixels: int) -> Photo:
+def _open_style(style: PictureFile, open_picture: OpenPicture, limit_pixels: int) -> Photo:
     try:
-        return decode(style.data, limit_pixels)
+        return open_picture(style.data, limit_pixels)
     except PhotoError as error:
         message = f"The style picture {style.name} cannot be used: {error.message}"
         raise PhotoError(message, "Replace the style picture, or name another one in style.yaml.") from error
@@ -261,9 +271,10 @@ def serve(connection: Connection, weights: WeightsFile, device: str, allowance: 
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError), Sender(connection) as sender:
         # When the daemon is gone there is nobody to tell; whoever starts next goes on from the last checkpoint.
         try:
-            network = load_vgg19(weights.path, weights.sha256, device)
-            sender.send(describe(network))
-            _Server(connection, sender, Painter(network), allowance).run()
+            with Decoder(allowance.decode_seconds, lambda: _share_of_memory(allowance)) as decoder:
+                network = load_vgg19(weights.path, weights.sha256, device)
+                sender.send(describe(network))
+                _Server(connection, sender, Painter(network), allowance, decoder.decode).run()
         except (MonetWatchError, RuntimeError) as error:  # a device that fails makes torch raise the latter
             sender.send(WorkerDied(str(error)))
 
@@ -321,6 +332,12 @@ def _free_memory(device: torch.device) -> int | None:
     return available_memory()
 
 
+def _share_of_memory(allowance: Allowance) -> int | None:
+    """The bytes of the machine's free memory that are this worker's to open a picture with."""
+    free = available_memory()
+    return None if free is None else free // allowance.sharers
+
+
 @dataclass
 class _Server:
     """Takes messages in turn; ``stopped`` once the worker is to end."""
@@ -329,6 +346,7 @@ class _Server:
     sender: Sender
     painter: Painter
     allowance: Allowance
+    open_picture: OpenPicture
     stopped: bool = False
 
     def run(self) -> None:
@@ -342,7 +360,8 @@ class _Server:
                     pass  # a Cancel that crossed the end of its job
 
     def _paint(self, job: PaintJob) -> None:
-        for event in _deferred_events(job, self.painter, self._asked_to_stop, self._memory_bytes(job.attempt)):
+        memory_bytes = self._memory_bytes(job.attempt)
+        for event in _deferred_events(job, self.painter, self._asked_to_stop, memory_bytes, self.open_picture):
             self.sender.send(event)
         give_back_memory()
 

@@ -1,22 +1,26 @@
 """No picture, however damaged or malicious, does more than to be painted or to be told as a problem."""
 
+import itertools
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 
-from monet_watch.engine.photo import decode
+from monet_watch.engine.photo import Photo, decode
 from monet_watch.errors import PhotoError
+from monet_watch.workers.decoder import Decoder, memory_to_open
 from tests.hostile.corpus import FORMATS, Hostile, bit_flips, bombs, oddities, truncations, whole
 
 LIMIT = 10**7
 
 
-def outcome(picture: Hostile) -> str:
+def outcome(picture: Hostile, opened: Callable[[bytes, int], Photo] = decode) -> str:
     """``painted`` or ``problem``; the latter says why, and what to do, in one line that can be shown anywhere."""
     try:
-        image = decode(picture.data, LIMIT).image
+        image = opened(picture.data, LIMIT).image
     except PhotoError as error:
         assert error.message.isprintable() and error.remedy.isprintable() and error.message and error.remedy
         return "problem"
@@ -76,3 +80,28 @@ def test_a_very_long_picture_and_a_single_pixel_are_pictures(strange, name, size
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_wrong_ending_does_not_matter(strange, name):
     assert outcome(strange[f"{name}-called"]) == "painted"
+
+
+def mapped_bytes(pid: int, field: str) -> int:
+    """What the system knows of a process: ``VmSize`` of its address space, ``VmPeak`` at most, ``VmHWM`` in memory."""
+    (line,) = (each for each in Path(f"/proc/{pid}/status").read_text().splitlines() if each.startswith(field))
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="address spaces are limited on Linux")
+def test_no_bomb_takes_more_memory_than_is_stated_or_ends_the_process_that_opens_it(capsys):
+    largest, slowest = 0, (0.0, "")
+    with Decoder(seconds=300) as decoder:
+        decoder.decode(whole("png"), LIMIT)
+        pid, at_rest = decoder.pid, mapped_bytes(decoder.pid or 0, "VmSize")
+        for picture in itertools.chain(bombs(), oddities()):
+            before = time.monotonic()
+            outcome(picture, decoder.decode)
+            slowest = max(slowest, (time.monotonic() - before, picture.name))
+            largest = max(largest, len(picture.data))
+        assert decoder.pid == pid
+        peak, in_memory = mapped_bytes(decoder.pid or 0, "VmPeak"), mapped_bytes(decoder.pid or 0, "VmHWM")
+    assert peak <= at_rest + largest + memory_to_open(LIMIT, None)
+    words = f"at most {in_memory / 2**20:.0f} MiB in memory; the slowest, {slowest[1]}, took {slowest[0]:.1f} s"
+    with capsys.disabled():
+        sys.stdout.write(f"\nbombs and oddities in a process of their own: {words}\n")
