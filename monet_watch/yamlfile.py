@@ -2,7 +2,7 @@
 
 A subset of YAML is enough for settings, and the rest of it is where its dangers lie: aliases can grow a small file
 without limit, tags can name Python objects, and deep nesting ends in a RecursionError. So anchors, aliases and tags
-are refused, and size and depth are limited.
+are refused, and size, depth and the number of parts are limited: no file takes long.
 
 Plain scalars are read as a person means them, nearer to YAML 1.2 than to PyYAML's 1.1: ``1e6`` is a number, ``010`` is
 ten, ``1:30`` and ``2024-05-01`` are text. ``yes`` and ``on`` are still true.
@@ -20,13 +20,16 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from monet_watch.faults import settings_error, shown, told
 
-__all__ = ["DEEPEST", "LIMIT_BYTES", "Document", "KeyPath", "Position", "load", "load_value"]
+__all__ = ["DEEPEST", "LIMIT_BYTES", "MOST_PARTS", "Document", "KeyPath", "Position", "load", "load_value"]
 
 LIMIT_BYTES = 64 * 1024
 """A larger file is refused: settings by hand take a hundredth of it."""
 
 DEEPEST = 16
 """More levels of nesting than this are refused: settings have three."""
+
+MOST_PARTS = 2000
+"""More keys, values and groups in one file than this are refused: settings have some dozens."""
 
 _LONGEST_NUMBER = 100  # characters; Python refuses to convert some thousands of digits, with an error of its own
 
@@ -136,12 +139,14 @@ class _RefusedError(Exception):
 
 _ALIAS = "a word that begins with & or * links parts of a file, which is not for settings; put the value in quotes"
 _TAG = "a word that begins with ! is a YAML tag, which is not for settings; remove it, or put the value in quotes"
+_TOO_DEEP = f"brackets or lists nest deeper than {DEEPEST} levels; flatten them"
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader without links and tags, with limited depth and other plain scalars."""
+    """PyYAML's safe loader without links and tags, with limited depth and breadth and other plain scalars."""
 
     depth = 0
+    parts = 0
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
         """Compose the next node. Raises _RefusedError before anything dangerous is followed."""
@@ -151,11 +156,21 @@ class _Loader(yaml.SafeLoader):
         if getattr(event, "tag", None) is not None:
             raise _RefusedError(event.start_mark, _TAG)
         if self.depth > DEEPEST:
-            raise _RefusedError(event.start_mark, f"brackets or lists nest deeper than {DEEPEST} levels; flatten them")
+            raise _RefusedError(event.start_mark, _TOO_DEEP)
+        self.parts += 1
+        if self.parts > MOST_PARTS:
+            words = f"there are more than {MOST_PARTS} keys and values; keep those needed"
+            raise _RefusedError(event.start_mark, words)
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
+
+    def fetch_flow_collection_start(self, token_class: type[yaml.Token]) -> None:
+        """Go into a bracket. Raises _RefusedError at one too many: to read ahead takes quadratic time."""
+        if self.flow_level > DEEPEST:
+            raise _RefusedError(self.get_mark(), _TOO_DEEP)
+        super().fetch_flow_collection_start(token_class)
 
 
 _FLOAT = r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(?i:inf)|\.(?i:nan)"

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monet_watch.errors import SettingsError
-from monet_watch.yamlfile import DEEPEST, LIMIT_BYTES, Document, Position, load, load_value
+from monet_watch.yamlfile import DEEPEST, LIMIT_BYTES, MOST_PARTS, Document, Position, load, load_value
 
 
 def faults(data: bytes | str) -> tuple[str, ...]:
@@ -226,6 +226,22 @@ def test_nesting_is_told_where_it_is_too_deep():
     deep = DEEPEST - 1  # the file itself is the first level, and the innermost value the last
     assert load(f"a: {'[' * deep}1{']' * deep}".encode(), "f.yaml").values
     assert "nest deeper than 16 levels" in fault(f"a: {'[' * (deep + 1)}1{']' * (deep + 1)}")
+
+
+def test_a_file_of_two_thousand_parts_is_read_and_one_of_more_is_told_where_it_grows_too_large():
+    def listed(count):
+        return "a: [" + ",".join(["1"] * count) + "]"  # beside the mapping, its key and the list
+
+    assert len(load(listed(MOST_PARTS - 3).encode(), "f.yaml").values["a"]) == MOST_PARTS - 3
+    place = f"f.yaml:1:{len('a: [') + 2 * (MOST_PARTS - 3) + 1}"
+    assert fault(listed(MOST_PARTS - 2)) == f"{place}: there are more than 2000 keys and values; keep those needed"
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [" + "1," * 30000 + "]", "- - 1\n" * 9000, "k: 1\n" * 9000, "? a\n" * 9000, "a: {" + "b: , " * 9000]
+)
+def test_a_file_full_of_small_parts_is_refused_before_they_are_all_read(text):
+    assert "more than 2000 keys and values" in faults(text)[0]
 
 
 @pytest.mark.parametrize("text", ["a: " + "9" * 5000, "a: 0x" + "f" * 5000, "a: 1e" + "9" * 5000])

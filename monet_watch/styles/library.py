@@ -40,7 +40,7 @@ STYLE_LIMIT_BYTES = 64 * 1024 * 1024
 """A larger style picture is refused."""
 
 _MOST_LISTED = 12  # names of the library in one message
-_MOST_COMPARED = 500  # names of a folder that are searched for the one that was meant
+_MOST_COMPARED = 100  # names of a folder that are searched for the one that was meant
 
 # Windows knows few of these; there, looking before opening has to be enough.
 _FILE_FLAGS = (
