@@ -161,6 +161,7 @@ class Config(BaseModel):
     threads: Annotated[int, Strict(), Field(ge=1, le=1024)] | None = None
     memory_limit: _Memory | None = None
     hang_seconds: _Number = Field(600.0, ge=1, le=86400)
+    retry_seconds: _Number = Field(30.0, ge=0.1, le=3600)
     settle_seconds: _Number = Field(2.0, ge=0, le=3600)
     rescan_seconds: _Number = Field(300.0, ge=1, le=86400)
     watch: Literal["auto", "events", "polling", "scans"] = "auto"

@@ -6,7 +6,8 @@ ledger. A test drives it without threads: it posts messages, calls `Daemon.turn`
 
 import contextlib
 import queue
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,16 +19,26 @@ from typing import Any, Protocol
 from monet_watch.arrivals import Arrivals
 from monet_watch.crew import FromWorker
 from monet_watch.dispatch import Dispatch
-from monet_watch.errors import MonetWatchError
+from monet_watch.errors import LedgerError, LedgerUnavailableError, MonetWatchError
 from monet_watch.hours import ActiveHours
 from monet_watch.housekeeping import HOUSEKEEPING_SECONDS
 from monet_watch.inbox.hints import EventsLost, FileGone, FileTouched, FolderAppeared, FolderGone, WatchMessage
 from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, SurveyMessage
 from monet_watch.inbox.watch import Watch
-from monet_watch.ledger import HEARTBEAT_KEY, PAUSED_KEY, RESTING_KEY, JobState, Ledger, Overview, WatchState
+from monet_watch.ledger import (
+    HEARTBEAT_KEY,
+    PAUSED_KEY,
+    RESTING_KEY,
+    TROUBLE_KEY,
+    JobState,
+    Ledger,
+    Overview,
+    WatchState,
+)
 from monet_watch.notices import Level, Listener, tell
 from monet_watch.requests import Desk
 from monet_watch.service import Notifier, StopAsked
+from monet_watch.troubles import pause
 
 __all__ = ["HEARTBEAT_SECONDS", "Daemon", "DaemonParts", "Mailbox", "Message", "Outcome", "View"]
 
@@ -40,6 +51,7 @@ _VIEW_SECONDS = 0.25
 _RETRY_WATCH_SECONDS = 15.0
 _WATCH_PATIENCE_SECONDS = 600.0  # in which an inbox that is there must be watched, if it is ever to be
 _DESK_SECONDS = 1.0
+_FIRST_OUTAGE_SECONDS, _LONGEST_OUTAGE_SECONDS = 1.0, 30.0  # between two tries to use a ledger that cannot be used
 
 Message = WatchMessage | SurveyMessage | FromWorker | StopAsked
 """All that can arrive in the mailbox."""
@@ -98,6 +110,14 @@ class DaemonParts:
     tidy: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Outage:
+    """The ledger could not be used ``times`` times in a row; it is tried again ``until``, on the monotonic clock."""
+
+    times: int
+    until: float
+
+
 class Daemon:
     """Runs until it is asked to stop; ``once``: until all that was in the inbox is painted, or cannot be."""
 
@@ -116,6 +136,9 @@ class Daemon:
         self._stop_at: float | None = None
         self._due = {"scan": 0.0, "heartbeat": 0.0, "watchdog": 0.0, "watch": 0.0, "desk": 0.0, "tidy": 0.0}
         self._resting = ""
+        self._trouble: str | None = None
+        self._outage: _Outage | None = None
+        self._unheard: deque[Message] = deque()
         self._view_at = 0.0
         self._changed = True
 
@@ -147,25 +170,82 @@ class Daemon:
 
     def nap(self) -> float:
         """Seconds until something is due: how long to wait for a message."""
-        dues = [*self._due.values(), self._parts.dispatch.next_due(), self._stop_at]
-        if not self._inbox_away:
-            dues.append(self._parts.arrivals.next_due())
+        try:
+            due = min(self._dues())
+        except LedgerUnavailableError as error:
+            due = self._wait_for_ledger(error)
+        return min(max(0.0, due - self._parts.clock()), _LONGEST_NAP_SECONDS)
+
+    def _dues(self) -> Iterator[float]:
+        """The times, on the clock, at which there is something to do."""
+        if self._stop_at is not None:
+            yield self._stop_at
+        if self._outage is not None:
+            yield self._outage.until
+            return
+        yield from self._due.values()
+        if (due := self._parts.dispatch.next_due()) is not None:
+            yield due
+        if not self._inbox_away and (due := self._parts.arrivals.next_due()) is not None:
+            yield due
         if self._changed:
-            dues.append(self._view_at)
-        now = self._parts.clock()
-        return min(max(0.0, min(due for due in dues if due is not None) - now), _LONGEST_NAP_SECONDS)
+            yield self._view_at
 
     def turn(self, timeout_seconds: float = 0.0) -> None:
-        """Handle what has arrived, waiting up to ``timeout_seconds`` for it, then do what is due."""
-        message = self._parts.mailbox.next(timeout_seconds)
-        while message is not None:
-            self._changed = True
-            self._handle(message)
-            message = self._parts.mailbox.next(0)
-        self._tend()
+        """Handle what has arrived, waiting up to ``timeout_seconds`` for it, then do what is due.
+
+        While the ledger cannot be used, nothing is: messages wait, and so does everybody but systemd's watchdog.
+        """
+        self._collect(timeout_seconds)
+        if self._outage is not None and self._parts.clock() < self._outage.until:
+            self._feed_watchdog()
+            return
+        try:
+            self._hear_all()
+            self._tend()
+        except LedgerUnavailableError as error:
+            self._wait_for_ledger(error)
+            return
+        self._end_outage()
         helpless = self._parts.dispatch.helpless
         if self._once and helpless is not None:
             raise helpless
+
+    def _collect(self, timeout_seconds: float) -> None:
+        """Take what has arrived out of the mailbox; whoever asks for the end is heard at once."""
+        message = self._parts.mailbox.next(timeout_seconds)
+        while message is not None:
+            if isinstance(message, StopAsked):
+                self._stop_asked(message)
+            else:
+                self._unheard.append(message)
+            message = self._parts.mailbox.next(0)
+
+    def _hear_all(self) -> None:
+        """Handle each message; one at which the ledger fails is heard once more when it can be used again."""
+        while self._unheard:
+            self._changed = True
+            self._handle(self._unheard[0])
+            self._unheard.popleft()
+
+    def _wait_for_ledger(self, error: LedgerUnavailableError) -> float:
+        """Return when to try again, on the clock."""
+        if self._once:
+            raise error  # nobody is there to free space
+        times = 1 if self._outage is None else self._outage.times + 1
+        seconds = min(pause(times, _FIRST_OUTAGE_SECONDS), _LONGEST_OUTAGE_SECONDS)
+        self._outage = _Outage(times, self._parts.clock() + seconds)
+        if times == 1:
+            text = f"{error} It is tried again and again; what is being painted goes on."
+            self._tell("problem", text, level=Level.ERROR)
+            self._parts.notifier.status(error.message)
+        return self._outage.until
+
+    def _end_outage(self) -> None:
+        if self._outage is not None:
+            self._outage = None
+            self._tell("resting", "The record can be used again; everything goes on.")
+            self._due["scan"] = self._parts.clock()  # for whatever was forgotten on the way
 
     def finished(self) -> bool:
         """Whether there is a reason to end the loop."""
@@ -212,8 +292,6 @@ class Daemon:
                 self._inbox_gone(reason, remedy)
             case FromWorker():
                 self._parts.dispatch.handle(message)
-            case StopAsked():
-                self._stop_asked(message)
 
     def _scanned(self, scanned: Scanned) -> None:
         self._parts.arrivals.scanned(scanned)
@@ -356,13 +434,32 @@ class Daemon:
             self._parts.dispatch.resume()
 
     def _keep_alive(self) -> None:
+        self._feed_watchdog()
+        if self._is_due("heartbeat", HEARTBEAT_SECONDS):
+            self._parts.ledger.note(HEARTBEAT_KEY, str(self._parts.now()))
+            self._look_for_ledger()
+        if self._is_due("tidy", HOUSEKEEPING_SECONDS):
+            self._parts.tidy()
+        self._note_trouble()
+
+    def _look_for_ledger(self) -> None:
+        if not self._parts.ledger.is_in_place():
+            raise LedgerError(
+                "The state folder was removed or replaced, and the record with it.",
+                "Start again: the finished paintings are read back from the outbox, and the inbox is scanned.",
+            )
+
+    def _note_trouble(self) -> None:
+        """Let the status tell what keeps paintings waiting."""
+        trouble = self._parts.dispatch.trouble
+        if trouble != self._trouble:
+            self._parts.ledger.note(TROUBLE_KEY, trouble)
+            self._trouble, self._changed = trouble, True
+
+    def _feed_watchdog(self) -> None:
         interval = self._parts.notifier.watchdog_interval_seconds or HEARTBEAT_SECONDS
         if self._is_due("watchdog", interval):
             self._say_that_it_lives()
-        if self._is_due("heartbeat", HEARTBEAT_SECONDS):
-            self._parts.ledger.note(HEARTBEAT_KEY, str(self._parts.now()))
-        if self._is_due("tidy", HOUSEKEEPING_SECONDS):
-            self._parts.tidy()
 
     def _say_that_it_lives(self) -> None:
         """Keep systemd's watchdog quiet, unless a part has ended that nobody here replaces: a restart helps then."""
@@ -396,17 +493,19 @@ class Daemon:
 
     def _stop(self) -> None:
         at_once = self._stop_at is not None and self._parts.clock() >= self._stop_at
-        self._parts.dispatch.close(0.0 if at_once else 2.0)
-        self._parts.ledger.note(HEARTBEAT_KEY, "0")
-        self._note_watch(mode="", reason="", trouble="")
-        self._parts.view.update(self._parts.ledger.overview())
+        with contextlib.suppress(LedgerError):  # the next start puts it in order
+            self._parts.dispatch.close(0.0 if at_once else 2.0)
+            self._parts.ledger.note(HEARTBEAT_KEY, "0")
+            self._parts.ledger.note(TROUBLE_KEY, "")
+            self._note_watch(mode="", reason="", trouble="")
+            self._parts.view.update(self._parts.ledger.overview())
         self._tell("stopped", "Stopped; what is queued goes on at the next start.")
 
 
 def _status_line(overview: Overview) -> str:
     counts = overview.counts
     painting = ", ".join(f"painting {job.path} (step {job.step} of at most {job.steps})" for job in overview.running)
-    busy = painting or overview.resting or "idle"
+    busy = painting or overview.resting or overview.trouble or "idle"
     return (
         f"{busy}; {counts[JobState.QUEUED]} queued, {counts[JobState.WAITING]} waiting, "
         f"{counts[JobState.DONE]} done, {counts[JobState.PROBLEM]} with a problem"

@@ -66,6 +66,7 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        self._file: tuple[int, int] | None = None
 
     @classmethod
     def open(cls, path: Path, schema: Schema) -> "Database":
@@ -78,7 +79,13 @@ class Database:
             database._prepare()
             database._check()
             database._migrate(schema)
+            database._remember_file()
         return database
+
+    def _remember_file(self) -> None:
+        with contextlib.suppress(OSError):
+            facts = self._path.stat()
+            self._file = (facts.st_dev, facts.st_ino)
 
     @classmethod
     def open_read_only(cls, path: Path, schema: Schema) -> "Database":
@@ -121,6 +128,16 @@ class Database:
             return False
         self.change("VACUUM")
         return True
+
+    def is_in_place(self) -> bool:
+        """Whether the file that is open is the one that lies at its path. Where nobody can say, it is."""
+        try:
+            facts = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return self._file in (None, (facts.st_dev, facts.st_ino))
 
     def close(self) -> None:
         """Close the file. A transaction under way is undone."""

@@ -3,7 +3,7 @@
 The record is written last, so that a folder that holds ``painting.json`` holds everything.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -22,7 +22,16 @@ from monet_watch.outbox.record import (
 from monet_watch.plan import Plan
 from monet_watch.workers.base import JobFinished, JobSnapshot, WorkerReady
 
-__all__ = ["LOSS_PLOT_NAME", "Commission", "copy_painting", "deliver", "deliver_stage", "read_record"]
+__all__ = [
+    "LOSS_PLOT_NAME",
+    "Commission",
+    "copy_painting",
+    "deliver",
+    "deliver_stage",
+    "painting_files",
+    "read_record",
+    "write_painting",
+]
 
 LOSS_PLOT_NAME = "loss.png"
 
@@ -58,28 +67,36 @@ def deliver(
     machine: WorkerReady,
     now: Callable[[], float],
 ) -> PaintingRecord:
-    """Write the painting, its loss plot and at last its record into ``folder``. Raises OutboxError.
+    """Write the painting, its loss plot and at last its record into ``folder``. Raises OutboxError."""
+    return write_painting(outbox, folder, painting_files(commission, finished, machine, now()))
+
+
+def painting_files(
+    commission: Commission, finished: JobFinished, machine: WorkerReady, finished_at: float
+) -> dict[str, bytes]:
+    """Return the files of a painting by their names, all but the stages; the record, which names none yet, is last."""
+    record = _record(commission, finished, machine, finished_at)
+    return {record.painting: finished.png, LOSS_PLOT_NAME: finished.loss_plot, RECORD_NAME: record.to_bytes()}
+
+
+def write_painting(outbox: Outbox, folder: PurePosixPath, files: Mapping[str, bytes]) -> PaintingRecord:
+    """Write what `painting_files` returned into ``folder``, with the stages that are there named in the record.
 
     Stages of later steps than the last are removed: an attempt that was killed had gone further. So are those that a
-    finished painting does not keep; the record lists what is there.
+    finished painting does not keep; the record lists what is there. Raises OutboxError.
     """
-    photo_name = commission.photo.real_path().name
-    outbox.write(folder, painting_name(photo_name), finished.png)
-    outbox.write(folder, LOSS_PLOT_NAME, finished.loss_plot)
-    outbox.remove_stages(folder, after=len(finished.curve))
+    record = PaintingRecord.from_bytes(files[RECORD_NAME])
+    for name, data in files.items():
+        if name != RECORD_NAME:
+            outbox.write(folder, name, data)
+    outbox.remove_stages(folder, after=len(record.curve.total))
     outbox.thin_stages(folder)
-    record = _record(commission, finished, machine, tuple(outbox.stages(folder)), finished_at=now())
+    record = record.model_copy(update={"stages": tuple(outbox.stages(folder))})
     outbox.write(folder, RECORD_NAME, record.to_bytes())
     return record
 
 
-def _record(
-    commission: Commission,
-    finished: JobFinished,
-    machine: WorkerReady,
-    stages: tuple[str, ...],
-    finished_at: float,
-) -> PaintingRecord:
+def _record(commission: Commission, finished: JobFinished, machine: WorkerReady, finished_at: float) -> PaintingRecord:
     plan = commission.plan
     return PaintingRecord(
         identity=commission.identity,
@@ -103,7 +120,7 @@ def _record(
         reason=finished.reason,
         losses=LossValues.of(finished.curve[-1]),
         delivered=LossValues.of(finished.delivered),
-        stages=stages,
+        stages=(),
         curve=Curve.of(finished.curve),
         resumed_at_step=commission.resumed_at_step,
         remarks=finished.remarks,

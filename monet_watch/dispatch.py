@@ -4,8 +4,9 @@ Everything here runs in the daemon's loop; `monet_watch.crew` keeps the workers.
 """
 
 import hashlib
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -13,15 +14,24 @@ from monet_watch.aftercare import Aftercare
 from monet_watch.arrivals import Arrivals
 from monet_watch.checkpoints import Checkpoints
 from monet_watch.crew import Crew, FromWorker, Place
-from monet_watch.delivery import Commission, copy_painting, deliver, deliver_stage, read_record
+from monet_watch.delivery import (
+    Commission,
+    copy_painting,
+    deliver_stage,
+    painting_files,
+    read_record,
+    write_painting,
+)
 from monet_watch.errors import LedgerUnavailableError, OutboxError, PhotoError, SettingsError, WorkerError
 from monet_watch.inbox.survey import InboxGoneError, UnreadablePhotoError, read_photo
 from monet_watch.ledger import Job, JobState, Ledger
 from monet_watch.notices import Level, Listener, tell
-from monet_watch.outbox.files import Outbox
+from monet_watch.outbox.files import Outbox, progress_name
 from monet_watch.outbox.record import PaintingRecord, PhotoFacts
 from monet_watch.plan import Plan
 from monet_watch.room import NoRoomError, require_room, room_for
+from monet_watch.troubles import FIRST_PAUSE, pause
+from monet_watch.undelivered import Undelivered
 from monet_watch.workers.base import (
     JobCheckpoint,
     JobFailed,
@@ -42,8 +52,7 @@ __all__ = ["MOST_ATTEMPTS", "Dispatch", "DispatchParts"]
 MOST_ATTEMPTS = 3
 """A job that stops its worker so often is a problem."""
 
-_TROUBLE_PAUSE_SECONDS = 30.0  # before the next job, after the outbox could not be written or the inbox was away
-_MOST_DOUBLINGS = 7  # of that pause, for a job whose own place cannot be written while those of others can
+_LONGEST_REST_SECONDS = 300.0  # until somebody looks whether the outbox can be written again, or the inbox is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class DispatchParts:
     outbox: Outbox
     arrivals: Arrivals
     checkpoints: Checkpoints
+    undelivered: Undelivered
     aftercare: Aftercare
     crew: Crew
     tell: Listener
@@ -62,14 +72,20 @@ class DispatchParts:
     now: Callable[[], float]
     limit_bytes: int
     limit_pixels: int
+    retry_seconds: float = FIRST_PAUSE
 
 
 @dataclass(frozen=True, slots=True)
-class _SetAside:
-    """A job whose painting could not be written ``times`` times; it waits ``until``, on the monotonic clock."""
+class _Rest:
+    """Nothing is begun ``until``, on the monotonic clock, because the inbox or the outbox, as a whole, is in trouble.
 
+    ``times`` counts how often in a row that was so, for the same ``reason``; ``text`` tells it.
+    """
+
+    reason: type[Exception]
     times: int
     until: float
+    text: str
 
 
 class Dispatch:
@@ -81,9 +97,7 @@ class Dispatch:
         self._crew = parts.crew
         self._draining = False
         self._suspended = False
-        self._not_before = float("-inf")
-        self._trouble = ""
-        self._set_aside: dict[int, _SetAside] = {}
+        self._rest: _Rest | None = None
 
     # For the loop.
 
@@ -113,27 +127,32 @@ class Dispatch:
     @property
     def paused(self) -> bool:
         """Whether no queued job is begun: somebody asked for that, none can be written, or the inbox was away."""
-        return self._suspended or self._resting or (bool(self._aside()) and self._next_job() is None)
+        return self._suspended or self._resting or self._all_put_off
+
+    @property
+    def trouble(self) -> str:
+        """What keeps paintings waiting, or a device from being used, and when that is tried again; empty if nothing."""
+        broken = (place for place in self._crew.places if place.broken)
+        devices = [f"The worker on {each.device} cannot be started: {each.last_words.rstrip('.')}." for each in broken]
+        return " ".join([*([] if self._rest is None else [self._rest.text]), *devices])
 
     @property
     def _resting(self) -> bool:
-        return self._parts.clock() < self._not_before
+        return self._rest is not None and self._parts.clock() < self._rest.until
 
-    def _aside(self) -> list[int]:
-        """The ids of the jobs whose time has not come."""
-        now = self._parts.clock()
-        return [job_id for job_id, each in self._set_aside.items() if now < each.until]
-
-    def _next_job(self) -> Job | None:
-        return self._parts.ledger.next_queued(self._aside())
+    @property
+    def _all_put_off(self) -> bool:
+        return self._parts.ledger.next_retry() is not None and self._parts.ledger.next_queued() is None
 
     def next_due(self) -> float | None:
         """When `tend` has something to do, on the monotonic clock."""
         restart_at = self._crew.next_due()
+        retry_at = self._parts.ledger.next_retry()
         times = [] if restart_at is None else [restart_at]
-        if self._resting:
-            times.append(self._not_before)
-        times += [self._set_aside[job_id].until for job_id in self._aside()]
+        if self._rest is not None and self._resting:
+            times.append(self._rest.until)
+        if retry_at is not None:
+            times.append(self._parts.clock() + retry_at - self._parts.now())
         return min(times, default=None)
 
     def tend(self) -> None:
@@ -141,8 +160,10 @@ class Dispatch:
         for place in self._crew.hanging():
             self._on_death(place, f"it gave no sign of life for {place.silent_seconds:.0f} s, and was ended")
         self._crew.replace_dead()
-        if not (self._draining or self._suspended or self._resting):
-            self._feed()
+        if not self._draining and self._rested():
+            self._hand_over_kept()
+            if not self._suspended:
+                self._feed()
 
     def drain(self) -> None:
         """Begin no job any more, and ask each worker to stop after a checkpoint."""
@@ -158,14 +179,11 @@ class Dispatch:
         """Begin jobs again, after `suspend`."""
         self._suspended = False
 
-    def try_at_once(self, job_ids: Collection[int] | None = None) -> int:
-        """Let the jobs (all of them) that wait for their next try wait no longer; return how many did."""
-        found = [job_id for job_id in self._aside() if job_ids is None or job_id in job_ids]
-        for job_id in found:
-            del self._set_aside[job_id]
-        self._not_before = float("-inf")
+    def hurry(self) -> None:
+        """Let every pause end that is no job's own."""
+        if self._rest is not None:
+            self._rest = replace(self._rest, until=self._parts.clock())
         self._crew.hurry()
-        return len(found)
 
     def close(self, timeout_seconds: float) -> None:
         """End every worker; jobs under way wait in the queue again, to go on from their last checkpoint.
@@ -173,6 +191,7 @@ class Dispatch:
         ``timeout_seconds`` is for all of them together.
         """
         self._crew.close(timeout_seconds)
+        self._parts.undelivered.save()
         for place in self._crew.places:
             if place.job is not None:
                 self._parts.ledger.requeue(place.job.id, outcome="stopped", counts=False)
@@ -233,7 +252,9 @@ class Dispatch:
     def _feed(self) -> None:
         for place in self._crew.places:
             while place.idle:
-                job = self._next_job()
+                job = self._parts.ledger.next_queued()
+                if job is None:
+                    self._end_rest()  # whoever had to wait has gone
                 if job is None or not self._begin(place, job):
                     return
 
@@ -243,22 +264,23 @@ class Dispatch:
             self._start_or_look_again(place, job)
         except PhotoError as error:
             self._fail(job, type(error).__name__, error.message, error.remedy)
-        except NoRoomError as error:
-            self._pause(job, error)
+        except (NoRoomError, InboxGoneError) as error:
+            self._begin_rest(error)
             return False
         except OutboxError as error:
-            return self._set_job_aside(job, error)
-        except InboxGoneError as error:
-            self._pause(job, error)
-            return False
+            return self._not_written(job, error)
         return True
 
     def _start_or_look_again(self, place: Place, job: Job) -> None:
         try:
-            if not self._finish_if_delivered(job) and not self._copy_if_painted(job):
+            if not self._is_painted(job):
                 self._start(place, job)
         except (UnreadablePhotoError, SettingsError):
             self._parts.arrivals.again(job.path)
+
+    def _is_painted(self, job: Job) -> bool:
+        """Whether ``job`` is done by what is painted already. Raises OutboxError where that cannot be written."""
+        return self._finish_if_delivered(job) or self._hand_over_if_kept(job) or self._copy_if_painted(job)
 
     def _start(self, place: Place, job: Job) -> None:
         plan = Plan.from_json(job.settings or "")
@@ -272,7 +294,7 @@ class Dispatch:
         assert place.worker is not None and place.ready is not None
         place.take(self._parts.ledger.start(job.id, place.ready.device))
         place.worker.offer(paint_job)
-        self._trouble = ""
+        self._end_rest()
 
     def _paint_job(self, job: Job, plan: Plan, photo: bytes) -> PaintJob | None:
         """The job as a worker takes it; None if the photo or a style is not what it was when the job was queued."""
@@ -330,6 +352,38 @@ class Dispatch:
             width=record.width,
             height=record.height,
         )
+
+    def _hand_over_kept(self) -> None:
+        """Deliver what was painted while the outbox could not be written, whether or not a worker is free."""
+        for identity in self._parts.undelivered.paintings():
+            jobs = self._parts.ledger.queued_of(identity)
+            if not jobs:
+                self._parts.undelivered.discard(identity)  # the photo has gone, or is to be painted in another way
+            for job in jobs[:1]:
+                self._try_to_hand_over(job)
+
+    def _try_to_hand_over(self, job: Job) -> None:
+        if job.retry_at is not None and job.retry_at > self._parts.now():
+            return
+        try:
+            self._is_painted(job)
+        except OutboxError as error:
+            self._not_written(job, error)
+
+    def _hand_over_if_kept(self, job: Job) -> bool:
+        """Write the painting that could not be written before. True if ``job`` is done by that."""
+        identity = job.identity or ""
+        if not self._parts.undelivered.holds(identity):
+            return False
+        job = self._placed(job)
+        record = self._parts.undelivered.hand_over(identity, self._parts.outbox, _folder(job), _photo_facts(job))
+        if record is None:
+            return False
+        done = self._adopt(job, record)
+        self._parts.undelivered.discard(identity)
+        self._tell("done", f"It could be written at last: {_folder(job)}.", done)
+        self._look_after(done)
+        return True
 
     def _copy_if_painted(self, job: Job) -> bool:
         """Give a copy of a photo that is painted already its own files. True if ``job`` is done by that."""
@@ -397,7 +451,9 @@ class Dispatch:
         try:
             name = deliver_stage(self._parts.outbox, _folder(job), event)
         except OutboxError as error:
-            self._tell("problem", f"A stage could not be written: {error}", job, Level.WARNING)
+            kept = self._parts.undelivered.keep(job.identity or "", {progress_name(event.number): event.png})
+            later = "; it is written together with the painting" if kept else ""
+            self._tell("problem", f"A stage could not be written{later}: {error}", job, Level.WARNING)
             return
         text = f"The stage after step {event.number} of at most {job.steps} is in {_folder(job)}/{name}."
         self._tell("snapshot", text, job, details={"step": event.number, "steps": job.steps})
@@ -419,16 +475,16 @@ class Dispatch:
             job.attempts,
             place.resumed_at_step,
         )
+        files = painting_files(commission, event, place.ready, self._parts.now())
         try:
-            deliver(self._parts.outbox, _folder(job), commission, event, place.ready, self._parts.now)
+            self._parts.undelivered.hand_over_stages(commission.identity, self._parts.outbox, _folder(job))
+            write_painting(self._parts.outbox, _folder(job), files)
         except OutboxError as error:
-            self._parts.ledger.requeue(job.id, outcome="not delivered", detail=str(error), counts=False)
-            self._set_job_aside(job, error)
+            self._keep(job, files, error)
             return
-        self._set_aside.pop(job.id, None)
         self._parts.arrivals.solved(job)
         done = self._parts.ledger.finish(job.id, loss=event.delivered.total)
-        self._parts.checkpoints.discard(job.identity or "")
+        self._discard(job)
         steps = f"{len(event.curve)} step" + "s" * (len(event.curve) != 1)
         text = (
             f"It is painted, in {steps} and {event.seconds:.0f} s: {_folder(job)} (loss {event.delivered.total:.4g})."
@@ -440,10 +496,24 @@ class Dispatch:
     def _on_failed(self, job: Job, event: JobFailed) -> None:
         if event.kind == "TruncatedPhotoError" and self._parts.arrivals.truncated(job):
             return
-        self._parts.checkpoints.discard(job.identity or "")
+        if event.passes:
+            self._put_off(job, event.kind, event.message, event.remedy)
+            return
+        self._discard(job)
         self._fail(job, event.kind, event.message, event.remedy)
 
+    def _keep(self, job: Job, files: Mapping[str, bytes], error: OutboxError) -> None:
+        """The painting cannot be written: keep it, so that it need not be painted again."""
+        if not self._parts.undelivered.keep(job.identity or "", files):
+            text = "There is no room to keep the painting either; it is painted again from its last checkpoint."
+            self._tell("problem", text, job, Level.ERROR)
+        self._not_written(job, error)
+
     # Ends.
+
+    def _discard(self, job: Job) -> None:
+        self._parts.checkpoints.discard(job.identity or "")
+        self._parts.undelivered.discard(job.identity or "")
 
     def _fail(self, job: Job, kind: str, reason: str, remedy: str) -> None:
         failed = self._parts.ledger.fail(job.id, kind=kind, reason=reason, remedy=remedy)
@@ -459,25 +529,52 @@ class Dispatch:
         if words:
             self._tell("removed", words, job)
 
-    def _set_job_aside(self, job: Job, error: OutboxError) -> bool:
+    # What passes.
+
+    def _not_written(self, job: Job, error: OutboxError) -> bool:
         """Try ``job`` later. False if the whole outbox is in trouble, and not this job's place alone: then all wait."""
-        if not self._parts.outbox.takes_files():
-            self._pause(job, error)
-            return False
-        times = self._set_aside[job.id].times + 1 if job.id in self._set_aside else 1
-        pause = _TROUBLE_PAUSE_SECONDS * 2 ** min(times - 1, _MOST_DOUBLINGS)
-        self._set_aside[job.id] = _SetAside(times, self._parts.clock() + pause)
-        text = f"{error} It is tried again in {pause:.0f} s; the others go on."
-        self._tell("problem", text, job, Level.ERROR)
+        if self._parts.outbox.takes_files():
+            self._put_off(job, type(error).__name__, error.message, error.remedy)
+            return True
+        if self._parts.ledger.get(job.id).state is JobState.RUNNING:
+            self._parts.ledger.requeue(job.id, outcome="not delivered", detail=error.message, counts=False)
+        self._begin_rest(error)
+        return False
+
+    def _put_off(self, job: Job, kind: str, reason: str, remedy: str) -> None:
+        """Try ``job`` again after a pause; the others go on."""
+        seconds = pause(job.put_off + 1, self._parts.retry_seconds)
+        self._parts.ledger.put_off(job.id, kind=kind, reason=reason, remedy=remedy, seconds=seconds)
+        text = f"{reason} {remedy}".strip()
+        self._tell("problem", f"{text} It is tried again in {_duration(seconds)}.", job, Level.ERROR)
+
+    def _begin_rest(self, error: OutboxError | InboxGoneError) -> None:
+        """Begin nothing for a while; the pauses grow as long as the reason is the same, which is told once."""
+        before = self._rest.times if self._rest is not None and self._rest.reason is type(error) else 0
+        seconds = min(pause(before + 1, self._parts.retry_seconds), _LONGEST_REST_SECONDS)
+        again = datetime.fromtimestamp(self._parts.now() + seconds)
+        text = f"{error} It is tried again at {again:%H:%M:%S}."
+        self._rest = _Rest(type(error), before + 1, self._parts.clock() + seconds, text)
+        if not before:
+            text = f"{error} It is tried again and again; until then nothing is begun."
+            self._tell("problem", text, level=Level.ERROR)
+
+    def _rested(self) -> bool:
+        """Whether anything can be begun, as far as is known. An outbox that took no files is tried with one."""
+        if self._rest is None or self._resting:
+            return self._rest is None
+        if self._rest.reason is OutboxError:
+            trouble = self._parts.outbox.trouble()
+            if trouble is not None:
+                self._begin_rest(trouble)
+                return False
+            self._end_rest()
         return True
 
-    def _pause(self, job: Job, error: OutboxError | InboxGoneError) -> None:
-        """Let all jobs wait for a while, and tell why, once for as long as none can be begun."""
-        self._not_before = self._parts.clock() + _TROUBLE_PAUSE_SECONDS
-        trouble, self._trouble = self._trouble, str(error)
-        if trouble != self._trouble:
-            text = f"{error} It is tried again every {_TROUBLE_PAUSE_SECONDS:.0f} s."
-            self._tell("problem", text, job, Level.ERROR)
+    def _end_rest(self) -> None:
+        if self._rest is not None:
+            self._rest = None
+            self._tell("resting", "Painting goes on.")
 
 
 def _size(job: Job) -> tuple[int, int] | None:
@@ -491,3 +588,7 @@ def _folder(job: Job) -> PurePosixPath:
 
 def _photo_facts(job: Job) -> PhotoFacts:
     return PhotoFacts.of(job.path, job.photo_sha256 or "", job.size, job.mtime_ns)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

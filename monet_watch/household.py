@@ -37,6 +37,7 @@ from monet_watch.requests import REQUESTS_NAME, Answer, Desk, Effects, Request, 
 from monet_watch.service import Notifier, single_instance, stop_signals
 from monet_watch.settings import FolderSettings, is_settings_file, is_style_picture
 from monet_watch.styles.library import StyleLibrary, StyleSource
+from monet_watch.undelivered import Undelivered
 from monet_watch.workers.base import Post, WeightsFile, Worker
 from monet_watch.workers.local import LocalWorker
 
@@ -151,6 +152,8 @@ def _tidy(rooms: "_Rooms") -> None:
     ledger.recover()
     if ledger.is_empty():
         _read_back(rooms)
+    rooms.undelivered.keep_only(ledger.wanted(rooms.undelivered.identities()))
+    rooms.outbox.remove_begun(lambda folder: ledger.folder_owner(folder) is not None)
 
 
 def _read_back(rooms: "_Rooms") -> None:
@@ -211,6 +214,10 @@ class _Rooms:
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self.state / "checkpoints")
 
+    @property
+    def undelivered(self) -> Undelivered:
+        return Undelivered(self.state / "undelivered")
+
     def surveyor(self) -> Surveyor:
         return Surveyor(self.config.inbox, self.sieve, self.house.mailbox.post, self.limit_bytes)
 
@@ -247,7 +254,7 @@ class _Rooms:
                     arrivals.again(path)
 
         box = RequestBox(self.state / REQUESTS_NAME)
-        effects = Effects(look_again, dispatch.try_at_once)
+        effects = Effects(look_again, dispatch.hurry)
         return Desk(box, self.ledger, self.outbox, self.house.tell, time.time, effects)
 
     def _arrivals(self, surveyor: Surveyor, admit: Callable[[Job], None]) -> Arrivals:
@@ -275,6 +282,7 @@ class _Rooms:
             outbox=self.outbox,
             arrivals=arrivals,
             checkpoints=self.checkpoints,
+            undelivered=self.undelivered,
             aftercare=Aftercare(config.inbox, config.after, config.archive, self.limit_bytes),
             crew=self._crew(),
             tell=self.house.tell,
@@ -282,6 +290,7 @@ class _Rooms:
             now=time.time,
             limit_bytes=self.limit_bytes,
             limit_pixels=int(config.limit_megapixels * _MEGA),
+            retry_seconds=config.retry_seconds,
         )
         return Dispatch(parts)
 

@@ -51,8 +51,10 @@ __all__ = [
     "HEARTBEAT_KEY",
     "INBOX_KEY",
     "LEDGER_NAME",
+    "LONGEST_PUT_OFF_SECONDS",
     "PAUSED_KEY",
     "RESTING_KEY",
+    "TROUBLE_KEY",
     "Attempt",
     "Job",
     "JobState",
@@ -76,11 +78,17 @@ INBOX_KEY = "inbox"
 
 _WATCH_KEY = "watch"  # of the note of how the inbox is watched
 
+TROUBLE_KEY = "trouble"
+"""The note that says in words what keeps paintings waiting until it passes; empty where nothing does."""
+
 LEDGER_NAME = "ledger.sqlite3"
 """The ledger's file in the state folder."""
 
 BATCH_PAUSE_SECONDS = 10.0
 """What is queued from a folder after such a pause is another batch."""
+
+LONGEST_PUT_OFF_SECONDS = 3600.0
+"""For so long can a job be put off at a time."""
 
 _ATTEMPTS_KEPT = 20
 _WORTH_COMPACTING_BYTES = 1 << 20
@@ -177,6 +185,12 @@ _SCHEMA = Schema(
             "CREATE INDEX jobs_in_turn ON jobs (state, priority DESC, round, queued_at)",
             "CREATE INDEX last_of_lane ON jobs (lane, priority, queued_at) WHERE state = 'queued'",
         ),
+        (
+            # How often in a row, and until when, a job was put off because of something that passes.
+            "ALTER TABLE jobs ADD COLUMN put_off INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE jobs ADD COLUMN retry_at REAL",
+            "CREATE INDEX jobs_put_off ON jobs (retry_at) WHERE retry_at IS NOT NULL",
+        ),
     ),
 )
 
@@ -201,6 +215,9 @@ class Job:
     a problem; ``kind`` is the name of the error's class. ``attempts`` counts the starts that are held against the
     job. ``seen_at`` is when the row was made, ``queued_at`` when the job took its place in the queue, ``finished_at``
     when it was done or became a problem. ``priority`` is that of its place in the queue.
+
+    A queued job with a ``retry_at`` is not begun before that time: something that passes, which ``reason`` tells, has
+    kept it from being painted ``put_off`` times in a row.
     """
 
     id: int
@@ -229,6 +246,8 @@ class Job:
     started_at: float | None = None
     finished_at: float | None = None
     priority: int = 0
+    put_off: int = 0
+    retry_at: float | None = None
 
     @property
     def remaining_seconds(self) -> float | None:
@@ -243,7 +262,9 @@ class Overview:
     """What the console and ``status`` show: counts by state, and the jobs worth a line each.
 
     ``running`` holds all of them, the first started first; the others the first few: ``queued`` the next first,
-    ``waiting`` the oldest first, ``done`` and ``problems`` the newest first. ``resting`` says in words why nothing is
+    ``waiting`` the oldest first, ``done`` and ``problems`` the newest first. ``put_off`` holds those of the queued jobs
+    that are tried again at a stated time, the next first. ``trouble`` says in words what keeps all of them waiting, or
+    a device from being used, and when that is tried again. ``resting`` says in words why nothing is
     painted at present (paused, or not the hour for it); empty while painting goes on.
     """
 
@@ -253,6 +274,8 @@ class Overview:
     waiting: tuple[Job, ...] = ()
     done: tuple[Job, ...] = ()
     problems: tuple[Job, ...] = ()
+    put_off: tuple[Job, ...] = ()
+    trouble: str = ""
     resting: str = ""
     watch: "WatchState | None" = None
 
@@ -342,6 +365,10 @@ class Ledger:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    def is_in_place(self) -> bool:
+        """Whether its file is still where it was opened. What is written into one that is not is lost."""
+        return self._database.is_in_place()
+
     def batch(self) -> AbstractContextManager[None]:
         """Keep all changes made inside together, with one wait for the disk; an exception undoes them all."""
         return self._database.transaction()
@@ -382,9 +409,7 @@ class Ledger:
                 size=size,
                 mtime_ns=str(mtime_ns),
                 queued_at=None,
-                kind=kind,
-                reason=reason,
-                remedy=remedy,
+                **{**_NO_TROUBLE, "kind": kind, "reason": reason, "remedy": remedy},
                 **_NOT_BEGUN,
             )
 
@@ -548,6 +573,7 @@ class Ledger:
                 worker=worker,
                 started_at=started_at,
                 **_NO_PROGRESS,
+                **_NO_REASON,
             )
 
     def progress(self, job_id: int, *, step: int, loss: float, seconds_per_step: float | None) -> None:
@@ -575,7 +601,7 @@ class Ledger:
             job = self._expect(job_id, "done", JobState.RUNNING)
             self._end_attempt(job, "done")
             loss = job.loss if loss is None else loss
-            return self._update(job.id, state=JobState.DONE, finished_at=self._now(), loss=loss)
+            return self._update(job.id, state=JobState.DONE, finished_at=self._now(), loss=loss, **_NO_TROUBLE)
 
     def adopt(
         self,
@@ -594,7 +620,7 @@ class Ledger:
         with self._database.transaction():
             job = self._expect(job_id, "done by a copy", JobState.QUEUED)
             facts = {"step": step, "loss": loss, "width": width, "height": height, **self._placed(job.id, folder)}
-            return self._update(job.id, state=JobState.DONE, finished_at=self._now(), **facts)
+            return self._update(job.id, state=JobState.DONE, finished_at=self._now(), **facts, **_NO_TROUBLE)
 
     def fail(self, job_id: int, *, kind: str, reason: str, remedy: str) -> Job:
         """It cannot be painted: waiting, queued or running → problem.
@@ -619,6 +645,32 @@ class Ledger:
             attempts = job.attempts if counts else max(0, job.attempts - 1)
             return self._give_up(job, state=JobState.QUEUED, attempts=attempts, **_NOT_BEGUN)
 
+    def put_off(
+        self, job_id: int, *, kind: str, reason: str, remedy: str, seconds: float, outcome: str = "put off"
+    ) -> Job:
+        """Something that passes keeps it from being painted: queued or running → queued, not to be begun for a while.
+
+        It keeps its place in the queue, and no attempt is held against it. ``seconds`` are at most
+        `LONGEST_PUT_OFF_SECONDS`. Where a running job has been overtaken it is removed instead, and the newest job of
+        its path is returned.
+        """
+        with self._database.transaction():
+            job = self._expect(job_id, "put off", JobState.QUEUED, JobState.RUNNING)
+            self._end_attempt(job, outcome, reason)
+            attempts = job.attempts - (job.state is JobState.RUNNING)
+            told = {"kind": kind, "reason": reason, "remedy": remedy}
+            later = {"put_off": job.put_off + 1, "retry_at": self._now() + seconds}
+            return self._give_up(job, state=JobState.QUEUED, attempts=attempts, **_NOT_BEGUN, **told, **later)
+
+    def hurry(self, job_ids: Collection[int] | None = None) -> int:
+        """Put the jobs with these ids, or all of them, off no longer; return how many were."""
+        columns = ", ".join(f"{name} = ?" for name in _NO_TROUBLE)
+        which = "" if job_ids is None else " AND id IN (SELECT value FROM json_each(?))"
+        values = [*_NO_TROUBLE.values(), *([] if job_ids is None else [json.dumps(sorted(job_ids))])]
+        with self._database.transaction():
+            changes = f"UPDATE jobs SET {columns} WHERE retry_at IS NOT NULL AND state = 'queued'{which}"
+            return self._database.change(changes, *values)
+
     def unsettle(self, job_id: int, *, reason: str, remedy: str = "", kind: str = "") -> Job:
         """The photo is not whole after all: queued or running → waiting.
 
@@ -627,7 +679,7 @@ class Ledger:
         with self._database.transaction():
             job = self._expect(job_id, "waiting", JobState.QUEUED, JobState.RUNNING)
             self._end_attempt(job, "not whole", reason)
-            told = {"kind": kind, "reason": reason, "remedy": remedy}
+            told = {**_NO_TROUBLE, "kind": kind, "reason": reason, "remedy": remedy}
             return self._give_up(job, state=JobState.WAITING, queued_at=None, **_NOT_BEGUN, **told)
 
     def retry(self, path: PurePosixPath | None = None) -> tuple[Job, ...]:
@@ -664,12 +716,25 @@ class Ledger:
 
     # Lists.
 
-    def next_queued(self, besides: Collection[int] = ()) -> Job | None:
-        """Return the job whose turn it is, but for those with the ids ``besides``.
+    def next_queued(self) -> Job | None:
+        """Return the job whose turn it is.
 
-        A job whose identity is being painted is passed over (it will be a copy), and so is one whose path is.
+        A job whose identity is being painted is passed over (it will be a copy), and so is one whose path is, and one
+        that is put off.
         """
-        return _first(self._jobs(_NEXT_QUEUED, json.dumps(sorted(besides))))
+        now = self._now()
+        return _first(self._jobs(_NEXT_QUEUED, now, now + LONGEST_PUT_OFF_SECONDS))
+
+    def next_retry(self) -> float | None:
+        """Return when a job that is put off can be begun, in seconds since the epoch; None where none is."""
+        now = self._now()
+        values = (now, now + LONGEST_PUT_OFF_SECONDS)
+        found = self._database.rows(f"SELECT min(retry_at) FROM jobs WHERE {_STILL_PUT_OFF}", *values)[0][0]
+        return None if found is None else float(found)
+
+    def queued_of(self, identity: str) -> tuple[Job, ...]:
+        """Return the queued jobs of ``identity``, the first queued first."""
+        return self._jobs("WHERE identity = ? AND state = 'queued' ORDER BY queued_at, id", identity)
 
     def finished(self, identity: str) -> tuple[Job, ...]:
         """Return the done jobs of ``identity`` that have a folder, the newest first."""
@@ -706,6 +771,8 @@ class Ledger:
                 waiting=self._jobs(f"{_WAITING} LIMIT ?", recent),
                 done=self._jobs(f"{_DONE} LIMIT ?", recent),
                 problems=self._jobs(f"{_PROBLEMS} LIMIT ?", recent),
+                put_off=self._jobs(f"{_PUT_OFF} LIMIT ?", recent),
+                trouble=self.noted(TROUBLE_KEY) or "",
                 resting=self.noted(RESTING_KEY) or "",
                 watch=self.watch_state(),
             )
@@ -877,15 +944,19 @@ _LAST_OF_LANE = """
 _WAITING = "WHERE state = 'waiting' ORDER BY seen_at, id"
 _DONE = "WHERE state = 'done' ORDER BY finished_at DESC, id DESC"
 _PROBLEMS = "WHERE state = 'problem' ORDER BY finished_at DESC, id DESC"
+# A time that is further off than any that was ever set is from before the clock was set back.
+_STILL_PUT_OFF = "(state = 'queued' AND retry_at > ? AND retry_at <= ?)"
+_PUT_OFF = "WHERE retry_at IS NOT NULL AND state = 'queued' ORDER BY retry_at, id"
 _NEXT_QUEUED = f"""
-    WHERE state = 'queued' AND id NOT IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
+    WHERE state = 'queued' AND NOT ifnull({_STILL_PUT_OFF}, 0) AND NOT EXISTS (
         SELECT 1 FROM jobs AS other
         WHERE other.state = 'running' AND (other.identity = jobs.identity OR other.path = jobs.path)
     )
     {_IN_TURN} LIMIT 1
 """
 
-_NO_TROUBLE: Mapping[str, object] = {"kind": "", "reason": "", "remedy": ""}
+_NO_REASON: Mapping[str, object] = {"kind": "", "reason": "", "remedy": "", "retry_at": None}
+_NO_TROUBLE: Mapping[str, object] = {**_NO_REASON, "put_off": 0}
 _NO_PROGRESS: Mapping[str, object] = {"step": 0, "loss": None, "seconds_per_step": None}
 _NOT_BEGUN: Mapping[str, object] = {"worker": "", "started_at": None, "finished_at": None}
 _NO_HISTORY: Mapping[str, object] = {

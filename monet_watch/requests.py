@@ -135,20 +135,15 @@ def _nothing(path: PurePosixPath) -> None:
     """Where no daemon runs, its next start looks at everything."""
 
 
-def _none_aside(jobs: frozenset[int] | None) -> int:
-    return 0
-
-
 @dataclass(frozen=True, slots=True)
 class Effects:
     """Who in a running daemon has to hear of what was done.
 
-    ``look_again`` is given a photo whose job waits or is forgotten. ``try_at_once`` is given the ids of jobs (None:
-    all) that are not to wait for their next try any longer, and returns how many did.
+    ``look_again`` is given a photo whose job waits or is forgotten. ``hurry`` ends every pause that is no job's own.
     """
 
     look_again: Callable[[PurePosixPath], None] = _nothing
-    try_at_once: Callable[[frozenset[int] | None], int] = _none_aside
+    hurry: Callable[[], None] = lambda: None
 
 
 class Desk:
@@ -220,7 +215,8 @@ class Desk:
         jobs = self._ledger.retry()
         for job in jobs:
             self._renewed(job)
-        count = len(jobs) + self._effects.try_at_once(None)
+        count = len(jobs) + self._ledger.hurry()
+        self._effects.hurry()
         if not count:
             return Answer(True, "There is nothing to try again.")
         return Answer(True, f"{count} photo{'s' * (count > 1)} will be tried again.")
@@ -242,8 +238,9 @@ class Desk:
                 self._effects.look_again(job.path)
                 return Answer(True, f"{job.path} is looked at again; it waits because: {job.reason}")
             case JobState.QUEUED:
-                aside = self._effects.try_at_once(frozenset({job.id}))
-                words = "will be tried again, without a further pause" if aside else "is in the queue already"
+                put_off = self._ledger.hurry([job.id])
+                self._effects.hurry()
+                words = "will be tried again, without a further pause" if put_off else "is in the queue already"
                 return Answer(True, f"{job.path} {words}.")
             case JobState.DONE:
                 return self._repaint(job)

@@ -10,13 +10,14 @@ import errno
 
 from monet_watch.errors import LedgerUnavailableError, OutboxError, WorkerError
 from monet_watch.inbox.survey import InboxGoneError
+from monet_watch.ledger import LONGEST_PUT_OFF_SECONDS
 
 __all__ = ["FIRST_PAUSE", "LONGEST_PAUSE", "passes", "pause"]
 
 FIRST_PAUSE = 30.0
 """Seconds before the second try."""
 
-LONGEST_PAUSE = 3600.0
+LONGEST_PAUSE = LONGEST_PUT_OFF_SECONDS
 """Seconds between two tries, however often it has been tried."""
 
 _PASSING = (OutboxError, InboxGoneError, WorkerError, LedgerUnavailableError, MemoryError)

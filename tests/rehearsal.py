@@ -34,6 +34,7 @@ from monet_watch.requests import Answer, Desk, Effects, Request, RequestBox
 from monet_watch.service import Notifier
 from monet_watch.settings import Defaults, FolderSettings, StyleSettings, is_settings_file, is_style_picture
 from monet_watch.styles.library import StyleLibrary
+from monet_watch.undelivered import Undelivered
 from monet_watch.workers.base import Post, WeightsFile, Worker
 from monet_watch.workers.memory import MemoryWorker, tiny_png
 
@@ -148,6 +149,7 @@ class Rehearsal:
         self.ledger = self._stack.enter_context(Ledger.open(self.folder / "ledger.sqlite3", self.time_of_day))
         self.ledger.recover()
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
+        self.undelivered = Undelivered(self.folder / "undelivered")
         sieve = Sieve(IgnoreList(()), lambda name: is_settings_file(name) or is_style_picture(name))
         self._surveyor = self._stack.enter_context(CountingSurveyor(self.inbox, sieve, self._post_answer, LIMIT_BYTES))
         self.daemon = self._assemble(sieve)
@@ -184,6 +186,7 @@ class Rehearsal:
                 outbox=outbox,
                 arrivals=self.arrivals,
                 checkpoints=self.checkpoints,
+                undelivered=self.undelivered,
                 aftercare=Aftercare(self.inbox, self._after, self.archive, LIMIT_BYTES),
                 crew=Crew(self._devices, self._hire, self.mailbox.post, self.clock, self._hang_seconds),
                 tell=self.notices.append,
@@ -205,7 +208,7 @@ class Rehearsal:
                     outbox,
                     self.notices.append,
                     self.time_of_day,
-                    Effects(self.arrivals.again, self.dispatch.try_at_once),
+                    Effects(self.arrivals.again, self.dispatch.hurry),
                 ),
                 make_watch=self._make_watch,
                 notifier=self.manager,

@@ -64,7 +64,7 @@ def test_every_key_is_read(write, etc):
     config = load_config(
         write(
             "inbox: in\noutbox: out\nstate: s\nstyle_library: [lib, /lib]\nweights: w.pth\n"
-            "devices: [cpu, 'cuda:1']\nthreads: 3\nmemory_limit: 6 GiB\nhang_seconds: 90\n"
+            "devices: [cpu, 'cuda:1']\nthreads: 3\nmemory_limit: 6 GiB\nhang_seconds: 90\nretry_seconds: 5\n"
             "settle_seconds: 1\nrescan_seconds: 60\n"
             "watch: polling\npolling_seconds: 0.5\nactive_hours: 22:00-07:00\nnice: 19\n"
             "after: move\narchive: arch\nignore: ['*.bak', 'a/**']\n"
@@ -83,6 +83,7 @@ def test_every_key_is_read(write, etc):
         "threads": 3,
         "memory_limit": 6 * 2**30,
         "hang_seconds": 90.0,
+        "retry_seconds": 5.0,
         "settle_seconds": 1.0,
         "rescan_seconds": 60.0,
         "watch": "polling",

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from monet_watch.daemon import HEARTBEAT_SECONDS, Outcome
+from monet_watch.errors import LedgerError, LedgerUnavailableError
 from monet_watch.hours import ActiveHours, Range
 from monet_watch.inbox import mounts
 from monet_watch.inbox.hints import EventsLost, FileGone
@@ -495,3 +496,76 @@ def test_a_clock_that_jumps_into_or_out_of_the_hours_is_followed(tmp_path):
         house.drop("b.jpg", b"b")
         house.rest()
         assert house.states("b.jpg") == ["queued"]
+
+
+# A ledger that cannot be used.
+
+
+def fill(house) -> None:
+    """Let the ledger's disk be full, as SQLite itself sees it: no further page is to be had."""
+    house.ledger._database._connection.execute("PRAGMA max_page_count = 1")  # which means: no more than there are
+
+
+def free(house) -> None:
+    house.ledger._database._connection.execute("PRAGMA max_page_count = 1000000")
+
+
+def test_while_the_ledger_s_disk_is_full_nothing_is_lost_and_everything_goes_on_when_space_returns(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        house.drop("a.jpg", b"a")
+        house.rest()
+        house.worker.begin()
+        house.worker.step(2)
+        house.turn()
+        fill(house)
+        for number in range(40):  # more than fits into the pages that there are
+            house.drop(f"{number}/{'x' * 200}.jpg", b"b%d" % number)
+        house.advance(2.0)
+        house.advance(2.0)
+        house.worker.step(2)
+        house.worker.finish()
+        told = [text for text in house.told("problem") if "full" in text]
+        for _ in range(20):
+            house.advance(10.0)
+        assert len(told) == 1 and [text for text in house.told("problem") if "full" in text] == told
+        free(house)
+        for _ in range(4):
+            house.advance(30.0)
+        house.rest()
+        assert any("can be used again" in text for text in house.told("resting"))
+        assert house.states("a.jpg") == ["done"]
+        assert house.records() == ["a"]
+        counts = house.ledger.overview().counts
+        assert (counts[JobState.QUEUED], counts[JobState.RUNNING]) == (39, 1)
+
+
+def test_a_stop_is_heard_while_the_ledger_cannot_be_used(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        fill(house)
+        for number in range(40):
+            house.drop(f"{number}/{'x' * 200}.jpg", b"b%d" % number)
+        house.advance(2.0)
+        assert any("full" in text for text in house.told("problem"))
+        house.mailbox.post(StopAsked("SIGTERM", 1))
+        house.turn()
+        assert house.daemon.finished()
+
+
+def test_a_single_run_ends_where_the_ledger_cannot_be_used(tmp_path):
+    with Rehearsal(tmp_path, automatic=False, once=True) as house:
+        fill(house)
+        with pytest.raises(LedgerUnavailableError, match="full"):
+            for number in range(40):
+                house.drop(f"{number}/{'x' * 200}.jpg", b"b%d" % number)
+                house.turn()
+
+
+def test_a_state_folder_that_is_removed_ends_the_daemon_with_words(tmp_path):
+    """What it would write is lost, and the lock with it: another daemon could begin beside this one."""
+    with Rehearsal(tmp_path) as house:
+        for path in tmp_path.glob("ledger.sqlite3*"):
+            path.unlink()
+        with pytest.raises(LedgerError, match="removed or replaced"):
+            house.advance(10.0)

@@ -218,6 +218,7 @@ def test_a_device_that_cannot_be_used_is_tried_again_after_growing_pauses_while_
         assert [text for text in house.told("problem") if "no such device" in text] == [
             "The worker on cuda:0 cannot be started; it is tried again after growing pauses: no such device"
         ]
+        assert house.ledger.overview().trouble == "The worker on cuda:0 cannot be started: no such device."
         house.drop("a.jpg")
         house.rest()
         assert cpu.job.photo.name == "a.jpg"
@@ -285,22 +286,165 @@ def test_late_words_of_a_worker_that_was_replaced_are_not_heard(house):
     assert len(house.workers) == 2
 
 
-def test_a_painting_that_cannot_be_written_is_tried_again_after_a_pause_without_a_fault_of_the_photo(house):
+def test_a_painting_that_cannot_be_written_is_kept_and_written_later_without_being_painted_again(house):
     house.drop("a.jpg")
     house.rest()
     block(house, "a")
-    for pause in (30, 60, 120, 240):
-        paint(house)
-        assert house.states("a.jpg") == ["queued"]
+    paint(house)
+    for times, pause in enumerate((30, 60, 120, 240), 1):
+        (job,) = house.jobs("a.jpg")
+        assert (job.state, job.put_off, job.retry_at) == (JobState.QUEUED, times, house.time_of_day() + pause)
+        assert "cannot be made" in job.reason
         house.advance(pause - 1)
-        assert house.states("a.jpg") == ["queued"]
+        assert house.jobs("a.jpg")[0].put_off == times
         house.advance(1.0)
-        assert house.states("a.jpg") == ["running"]
-    assert "cannot be made" in " ".join(house.told("problem", "a.jpg"))
     (house.outbox / "a").unlink()
+    house.advance(480)
+    assert house.records() == ["a"]
+    assert house.record("a").stages == ("progress_0002.png", "progress_0004.png")
+    assert house.record("a").times.attempts == 1
+    assert len(house.worker.jobs) == 1
+    (job,) = house.jobs("a.jpg")
+    assert (job.state, job.put_off, job.retry_at, job.reason) == (JobState.DONE, 0, None, "")
+    assert not list((house.folder / "undelivered").iterdir())
+
+
+def test_what_could_not_be_written_is_written_after_a_restart_as_well(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        house.drop("a.jpg")
+        house.rest()
+        block(house, "a")
+        paint(house)
+    with Rehearsal(tmp_path, automatic=False) as later:
+        later.worker.ready()
+        later.rest()
+        assert later.states("a.jpg") == ["queued"]  # for what is left of the pause
+        (later.outbox / "a").unlink()
+        later.advance(60)
+        assert later.records() == ["a"]
+        assert not later.worker.jobs
+
+
+def test_a_stage_that_could_not_be_written_comes_with_the_painting(house):
+    house.drop("a.jpg")
+    house.rest()
+    block(house, "a")
+    house.worker.begin()
+    house.worker.step(2)
+    house.worker.snapshot()
+    house.turn()
+    assert "written together with the painting" in house.told("problem", "a.jpg")[-1]
+    (house.outbox / "a").unlink()
+    house.worker.step(2)
+    house.worker.snapshot()
+    house.worker.finish()
+    house.turn()
+    assert house.record("a").stages == ("progress_0002.png", "progress_0004.png")
+    assert (house.outbox / "a" / "progress_0002.png").read_bytes() == tiny_png(2)
+    assert not list((house.folder / "undelivered").iterdir())
+
+
+def test_where_the_state_folder_cannot_be_written_either_a_painting_is_kept_in_memory(house):
+    (house.folder / "undelivered").write_bytes(b"in the way")
+    house.drop("a.jpg")
+    house.rest()
+    block(house, "a")
+    paint(house)
+    (house.outbox / "a").unlink()
+    house.advance(30)
+    assert house.records() == ["a"]
+    assert house.record("a").stages == ("progress_0002.png", "progress_0004.png")
+    assert len(house.worker.jobs) == 1
+
+
+def test_what_was_kept_in_memory_is_put_on_disk_at_the_end_if_there_is_room_by_then(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        (tmp_path / "undelivered").write_bytes(b"in the way")
+        house.drop("a.jpg")
+        house.rest()
+        block(house, "a")
+        paint(house)
+        (tmp_path / "undelivered").unlink()
+        house.dispatch.close(0)
+    with Rehearsal(tmp_path, automatic=False) as later:
+        (later.outbox / "a").unlink()
+        later.advance(60)
+        assert later.records() == ["a"]
+
+
+def test_a_painting_for_which_there_is_no_room_anywhere_is_painted_again_from_its_checkpoint(house):
+    house.undelivered._limit_bytes = 0
+    (house.folder / "undelivered").write_bytes(b"in the way")
+    house.drop("a.jpg")
+    house.rest()
+    block(house, "a")
+    paint(house)
+    assert any("painted again from its last checkpoint" in text for text in house.told("problem", "a.jpg"))
+    (house.outbox / "a").unlink()
+    house.advance(30)
+    assert house.worker.job.resume == b"2"
     paint(house)
     assert house.records() == ["a"]
-    assert house.record("a").times.attempts == 1
+
+
+def test_what_is_kept_of_a_photo_that_is_gone_is_thrown_away(house):
+    house.drop("a.jpg")
+    house.rest()
+    block(house, "a")
+    paint(house)
+    assert list((house.folder / "undelivered").iterdir())
+    house.remove("a.jpg")
+    house.advance(1)
+    assert not list((house.folder / "undelivered").iterdir())
+
+
+def test_a_kept_painting_is_written_while_the_worker_paints_another(house):
+    house.drop("a.jpg", b"a")
+    house.rest()
+    house.drop("b.jpg", b"b")
+    house.rest()
+    block(house, "a")
+    while house.states("a.jpg") == ["running"]:
+        assert house.worker.proceed()
+        house.turn()
+    (house.outbox / "a").unlink()
+    house.advance(30)
+    assert house.records() == ["a"]
+    assert house.states("b.jpg") == ["running"]
+
+
+# What passes.
+
+
+def test_a_photo_for_which_memory_is_too_short_is_tried_again_for_ever_and_holds_up_no_other(house):
+    house.drop("large.jpg", b"large")
+    house.rest()
+    house.drop("small.jpg", b"small")
+    house.rest()
+    for pause in (30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600):
+        assert house.worker.job.photo.name == "large.jpg"
+        house.worker.fail("OutOfMemory", "There is not enough memory.", "Close a program.", passes=True)
+        house.turn()
+        paint(house)
+        assert house.states("large.jpg") == ["queued"]
+        assert house.ledger.overview().put_off[0].reason == "There is not enough memory."
+        house.advance(pause)
+    paint(house)
+    assert house.records() == ["large", "small"]
+    assert house.record("large").times.attempts == 1
+
+
+def test_one_of_them_is_tried_at_once_where_somebody_asks_for_it(house):
+    house.drop("large.jpg")
+    house.rest()
+    house.worker.fail("OutOfMemory", "There is not enough memory.", passes=True)
+    house.turn()
+    assert house.states("large.jpg") == ["queued"]
+    assert house.ledger.hurry() == 1
+    house.advance(1)
+    assert house.states("large.jpg") == ["running"]
 
 
 def test_a_painting_that_cannot_be_written_holds_up_no_other(house):
@@ -322,13 +466,19 @@ def test_while_the_outbox_cannot_be_written_at_all_nothing_is_begun(house):
     shutil.rmtree(house.outbox)
     house.outbox.write_bytes(b"in the way")
     paint(house)
+    for pause in (30, 60, 120, 240, 300, 300):
+        assert "cannot be" in house.ledger.overview().trouble and "tried again at" in house.ledger.overview().trouble
+        house.advance(pause - 1)
+        house.advance(1)
     assert house.states("b.jpg") == ["queued"]
-    assert [job.photo.name for job in house.worker.jobs] == ["a.jpg"]
+    assert len([text for text in house.told("problem") if "nothing is begun" in text]) == 1
     house.outbox.unlink()
     house.outbox.mkdir()
-    house.advance(30.0)
+    house.advance(300)
     paint(house)
     assert sorted(house.records()) == ["a", "b"]
+    assert [job.photo.name for job in house.worker.jobs] == ["a.jpg", "b.jpg"]
+    assert house.ledger.overview().trouble == ""
 
 
 def block(house: Rehearsal, folder: str) -> None:

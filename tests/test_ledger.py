@@ -909,7 +909,7 @@ class TestTheFile:
                 for name in ("user_version", "application_id", "journal_mode")
             ]
 
-        assert marks == [2, int.from_bytes(b"MONW"), "wal"]
+        assert marks == [3, int.from_bytes(b"MONW"), "wal"]
 
     @pytest.mark.parametrize("how", [Ledger.open, Ledger.open_read_only])
     def test_the_record_of_a_later_version_is_refused_with_a_remedy_and_left_alone(self, file, how):

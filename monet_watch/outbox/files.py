@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -41,6 +42,7 @@ _PROBLEM_SUFFIX = ".problem.txt"
 # A folder of the inbox may bear a painting's name, and the photos in it must not take the names of its files.
 _RESERVED_FOLDERS = re.compile(r".*\.(html|json|png|txt)", re.IGNORECASE | re.DOTALL)
 _RESERVED_STEMS = re.compile(r"loss|progress_\d+", re.IGNORECASE)
+_MARK, _MARK_WITHIN_BYTES = b"Software\0monet-watch", 4096  # in the text that comes first in each picture of ours
 _STAGE = re.compile(r"progress_\d+\.png")
 _NOTHING_TO_FLUSH = (errno.EINVAL, errno.ENOTSUP)  # what file systems say that keep no entries back
 
@@ -146,6 +148,17 @@ def _shortened(name: str, suffix: str) -> str:
     return os.fsencode(name)[:room].decode("utf-8", "ignore") + mark
 
 
+def _is_own_stage(path: Path) -> bool:
+    """Whether the file is a progress picture, and says itself that this program made it."""
+    if not _STAGE.fullmatch(path.name):
+        return False
+    try:
+        with path.open("rb") as file:
+            return _MARK in file.read(_MARK_WITHIN_BYTES)
+    except OSError:
+        return False
+
+
 class Outbox:
     """The folder where paintings appear. Folders in its methods are relative to ``root``.
 
@@ -215,14 +228,18 @@ class Outbox:
 
     def takes_files(self) -> bool:
         """Whether it can be written at all: if so, a painting that cannot has a trouble of its own."""
+        return self.trouble() is None
+
+    def trouble(self) -> OutboxError | None:
+        """What keeps it from being written at all; None if a file of a painting's size can be."""
         try:
             with tempfile.NamedTemporaryFile(dir=self.root, prefix=_TEMPORARY_PREFIX, suffix=_TEMPORARY_SUFFIX) as file:
                 file.write(bytes(_ROOM_BYTES))
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError:
-            return False
-        return True
+        except OSError as error:
+            return OutboxError(f"{self.root} cannot be written: {error.strerror or error}.", _remedy(error))
+        return None
 
     def read(self, folder: PurePosixPath, name: str) -> bytes:
         """Return a file of a painting. Raises OutboxError if it is gone."""
@@ -276,6 +293,22 @@ class Outbox:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise OutboxError(f"{path} cannot be removed: {error.strerror or error}.", _remedy(error)) from error
+
+    def remove_begun(self, is_needed: Callable[[PurePosixPath], bool]) -> int:
+        """Remove the folders that hold stages of ours and nothing else, unless they are needed; return how many.
+
+        They are what is left of paintings that were begun, and then were to be made in another way.
+        """
+        begun = [folder for folder in self._begun() if not is_needed(folder)]
+        for folder in begun:
+            shutil.rmtree(self.root / folder, ignore_errors=True)
+        return len(begun)
+
+    def _begun(self) -> Iterator[PurePosixPath]:
+        """The folders that hold stages of ours and nothing else."""
+        for path, folders, names in os.walk(self.root):
+            if names and not folders and all(_is_own_stage(Path(path, name)) for name in names):
+                yield PurePosixPath(Path(path).relative_to(self.root))
 
     def records(self) -> Iterator[Path]:
         """Yield the path of every painting's record."""

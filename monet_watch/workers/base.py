@@ -179,12 +179,16 @@ class JobFinished:
 
 @dataclass(frozen=True, slots=True)
 class JobFailed:
-    """The job cannot be done. ``kind`` is the name of the error's class; ``message`` and ``remedy`` are for people."""
+    """The job cannot be done. ``kind`` is the name of the error's class; ``message`` and ``remedy`` are for people.
+
+    ``passes`` says whether it may be possible later, with nothing changed: see `monet_watch.troubles`.
+    """
 
     job_id: int
     kind: str
     message: str
     remedy: str
+    passes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

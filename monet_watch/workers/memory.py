@@ -146,9 +146,9 @@ class MemoryWorker:
         files = (tiny_png(), tiny_png(255))
         self._end(JobFinished(job.job_id, *files, _SIZE, _SIZE, curve, delivered, reason, seconds, precision, remarks))
 
-    def fail(self, kind: str, message: str, remedy: str = "") -> None:
+    def fail(self, kind: str, message: str, remedy: str = "", passes: bool = False) -> None:
         """The job cannot be done."""
-        self._end(JobFailed(self.job.job_id, kind, message, remedy))
+        self._end(JobFailed(self.job.job_id, kind, message, remedy, passes))
 
     def die(self, reason: str = "it was ended by SIGKILL") -> None:
         """The worker is gone, and its job with it."""

@@ -39,6 +39,7 @@ from monet_watch.errors import MonetWatchError, PhotoError, WorkerError
 from monet_watch.outbox.picture import encode_png
 from monet_watch.outbox.plot import plot_losses
 from monet_watch.recipes import SWIFT
+from monet_watch.troubles import passes
 from monet_watch.workers.allocator import give_back_memory, keep_large_blocks
 from monet_watch.workers.base import (
     Allowance,
@@ -102,6 +103,8 @@ def _deferred_events(
             yield _out_of_memory(job, error)
         elif _is_lost_device(error):
             raise WorkerError(f"the device {painter.network.device} failed: {_first_line(error)}") from error
+        elif passes(error):
+            yield _machine_trouble(job, error)
         else:
             yield _unexpected(job, error)
 
@@ -121,7 +124,12 @@ def _first_line(error: Exception) -> str:
 def _out_of_memory(job: PaintJob, error: Exception) -> JobFailed:
     message = f"There is not enough memory to paint it: {error}"
     remedy = "Set a lower memory_limit in the config, so that it is painted in smaller tiles, or a smaller image_size."
-    return JobFailed(job.job_id, "OutOfMemory", message, remedy)
+    return JobFailed(job.job_id, "OutOfMemory", message, remedy, passes=True)
+
+
+def _machine_trouble(job: PaintJob, error: Exception) -> JobFailed:
+    message = f"The machine stopped the painting: {error}"
+    return JobFailed(job.job_id, type(error).__name__, message, "Check its disks and its limits.", passes=True)
 
 
 def _unexpected(job: PaintJob, error: Exception) -> JobFailed:

@@ -5,6 +5,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from monet_watch.outbox.files import (
     sync_folder,
     write_whole,
 )
+from monet_watch.outbox.picture import encode_png
 
 IDENTITY = "0123456789abcdef" * 4
 
@@ -302,3 +304,40 @@ def test_a_folder_that_cannot_be_claimed_is_told(tmp_path):
     (tmp_path / "outbox").write_bytes(b"no folder")
     with pytest.raises(OutboxError, match="cannot be made"):
         Outbox(tmp_path / "outbox").claim_folder(PurePosixPath("a.jpg"), IDENTITY)
+
+
+# What was begun.
+
+
+def stage() -> bytes:
+    return encode_png(np.zeros((2, 2, 3), np.uint8), text={"Software": "monet-watch 1.0", "Recipe": "swift"})
+
+
+def test_a_folder_that_holds_nothing_but_stages_of_ours_goes_unless_it_is_needed(outbox):
+    for name in ("begun", "trip/begun", "needed"):
+        outbox.write(PurePosixPath(name), "progress_0010.png", stage())
+        outbox.write(PurePosixPath(name), "progress_0020.png", stage())
+    assert outbox.remove_begun(lambda folder: folder == PurePosixPath("needed")) == 2
+    assert sorted(str(path.relative_to(outbox.root)) for path in outbox.root.rglob("*.png")) == [
+        "needed/progress_0010.png",
+        "needed/progress_0020.png",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("painting.json", b"{}"), ("letter.txt", b"mine"), ("progress_0030.png", b"a picture of somebody's own")],
+)
+def test_a_folder_with_anything_else_in_it_stays(outbox, name, data):
+    folder = PurePosixPath("kept")
+    outbox.write(folder, "progress_0010.png", stage())
+    outbox.write(folder, name, data)
+    outbox.write(folder / "below", name, data)
+    assert outbox.remove_begun(lambda folder: False) == 0
+    assert (outbox.root / "kept" / name).read_bytes() == data
+
+
+def test_an_empty_folder_is_somebody_s_own(outbox):
+    outbox.make_folder(PurePosixPath("empty"))
+    assert outbox.remove_begun(lambda folder: False) == 0
+    assert (outbox.root / "empty").is_dir()
