@@ -45,6 +45,7 @@ from monet_watch.workers.base import (
     WorkerDied,
     WorkerEvent,
     WorkerReady,
+    WorkerSaid,
 )
 
 __all__ = ["MOST_ATTEMPTS", "Dispatch", "DispatchParts"]
@@ -215,6 +216,8 @@ class Dispatch:
                 self._on_ready(place, ready)
             case WorkerDied(reason):
                 self._on_death(place, reason)
+            case WorkerSaid(text):
+                self._tell("worker-said", f"The worker on {place.device} says: {text}", place.job or "")
             case event if place.job is not None and event.job_id == place.job.id:
                 self._on_job_event(place, place.job, event)
 

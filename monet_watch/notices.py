@@ -32,7 +32,7 @@ class Notice:
 
     Events: ``started``, ``watching``, ``scanned``, ``waiting``, ``queued``, ``painting``, ``step``, ``snapshot``,
     ``done``, ``copied``, ``removed``, ``problem``, ``settings``, ``settings-broken``, ``settings-mended``,
-    ``worker-ready``, ``worker-died``, ``asked``, ``resting``, ``stopping``, ``stopped``.
+    ``worker-ready``, ``worker-said``, ``worker-died``, ``asked``, ``resting``, ``stopping``, ``stopped``.
     """
 
     event: str

@@ -21,7 +21,16 @@ from filelock import FileLock, Timeout
 
 from monet_watch.errors import AlreadyRunningError, LedgerError
 
-__all__ = ["LOCK_NAME", "Notifier", "StopAsked", "is_held", "single_instance", "step_back", "stop_signals"]
+__all__ = [
+    "LOCK_NAME",
+    "Notifier",
+    "StopAsked",
+    "is_held",
+    "leave_no_core",
+    "single_instance",
+    "step_back",
+    "stop_signals",
+]
 
 LOCK_NAME = "lock"
 """The file in the state folder that a running daemon holds."""
@@ -148,6 +157,14 @@ def step_back(nice: int) -> None:
     if hasattr(os, "setpriority"):
         present = os.getpriority(os.PRIO_PROCESS, 0)
         os.setpriority(os.PRIO_PROCESS, 0, max(present, nice))
+
+
+def leave_no_core() -> None:
+    """Have no core file written should this process crash: it would hold gigabytes, and somebody's photo."""
+    if os.name == "posix":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def is_held(state_folder: Path) -> bool:

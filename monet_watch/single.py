@@ -33,6 +33,7 @@ from monet_watch.workers.base import (
     WorkerDied,
     WorkerEvent,
     WorkerReady,
+    WorkerSaid,
     pace,
 )
 from monet_watch.workers.local import LocalWorker
@@ -165,6 +166,8 @@ class _Sitting:
                 worker.offer(self._paint_job(picture))
             case WorkerDied(reason):
                 raise WorkerError(f"The worker stopped: {reason}", "Check the device, the weights and the memory.")
+            case WorkerSaid(text):
+                self._tell("worker-said", f"The worker says: {text}")
             case JobFailed():
                 raise _as_error(event, self._order.photo)
             case JobFinished():

@@ -35,6 +35,7 @@ __all__ = [
     "WorkerDied",
     "WorkerEvent",
     "WorkerReady",
+    "WorkerSaid",
     "pace",
 ]
 
@@ -205,8 +206,24 @@ class WorkerDied:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerSaid:
+    """A line that the worker's process wrote to its standard error, such as a codec's word about a photo."""
+
+    text: str
+
+
 WorkerEvent = (
-    WorkerReady | JobStarted | JobStep | JobSnapshot | JobCheckpoint | JobFinished | JobFailed | JobStopped | WorkerDied
+    WorkerReady
+    | JobStarted
+    | JobStep
+    | JobSnapshot
+    | JobCheckpoint
+    | JobFinished
+    | JobFailed
+    | JobStopped
+    | WorkerDied
+    | WorkerSaid
 )
 
 

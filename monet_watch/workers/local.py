@@ -16,8 +16,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
 from monet_watch.errors import MonetWatchError, WorkerError
-from monet_watch.service import step_back
-from monet_watch.workers.base import Allowance, Cancel, PaintJob, Post, Stop, WeightsFile, WorkerDied
+from monet_watch.service import leave_no_core, step_back
+from monet_watch.workers.base import Allowance, Cancel, PaintJob, Post, Stop, WeightsFile, WorkerDied, WorkerSaid
+from monet_watch.workers.murmur import listen, speak_into
 
 __all__ = ["LocalWorker", "measured_step"]
 
@@ -72,14 +73,18 @@ class LocalWorker:
         if self._connection is not None:
             raise WorkerError(f"The worker {self._device} was started before.")
         self._connection, theirs = _SPAWN.Pipe()
-        arguments = (theirs, self._weights, self._device, self._allowance)
+        heard, said = _SPAWN.Pipe(duplex=False)
+        arguments = (theirs, said, self._weights, self._device, self._allowance)
         try:
             self._process = _start_process(_serve, arguments, f"monet-watch worker {self._device}")
         except WorkerError as error:
+            heard.close()
             self._tell_end(str(error))
             return
         finally:
             theirs.close()  # so that the end of the process is the end of the pipe
+            said.close()
+        threading.Thread(target=self._listen, args=(heard,), name=f"murmur of {self._device}", daemon=True).start()
         self._reader = threading.Thread(target=self._read, name=f"events of {self._device}", daemon=True)
         self._writer = threading.Thread(target=self._write, name=f"messages to {self._device}", daemon=True)
         self._reader.start()
@@ -142,6 +147,16 @@ class LocalWorker:
         if not self._stopping.is_set():
             self._tell_end(reason or _how_it_ended(exitcode))
 
+    def _listen(self, heard: Connection) -> None:
+        """Post what the process says beside its events; on Windows, where a pipe is no file, it says it to all."""
+        if os.name == "posix":
+            listen(os.dup(heard.fileno()), self._pass_on)
+        heard.close()
+
+    def _pass_on(self, text: str) -> None:
+        if not self._stopping.is_set():
+            self._post(WorkerSaid(text))
+
     def _tell_end(self, reason: str) -> None:
         self._end_told = True
         self._post(WorkerDied(reason))
@@ -192,9 +207,13 @@ def _start_process(target: Callable[..., None], arguments: tuple[object, ...], n
 # Torch is imported below, in the new process, and never in the daemon. Ctrl-C must not end it meanwhile.
 
 
-def _serve(connection: Connection, weights: WeightsFile, device: str, allowance: Allowance) -> None:
+def _serve(connection: Connection, said: Connection, weights: WeightsFile, device: str, allowance: Allowance) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if os.name == "posix":
+        speak_into(os.dup(said.fileno()))
+    said.close()
     step_back(allowance.nice)
+    leave_no_core()
     from monet_watch.workers.worker import serve
 
     serve(connection, weights, device, allowance)

@@ -1,5 +1,6 @@
 """Real worker processes: killed, hung, orphaned, interrupted and broken ones, and what is heard of each."""
 
+import io
 import os
 import queue
 import signal
@@ -9,7 +10,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from monet_watch.engine.tiles import memory_bytes
 from monet_watch.errors import WorkerError
@@ -23,6 +26,7 @@ from monet_watch.workers.base import (
     WeightsFile,
     WorkerDied,
     WorkerReady,
+    WorkerSaid,
 )
 from monet_watch.workers.local import LocalWorker, measured_step
 
@@ -115,6 +119,25 @@ def test_a_failed_job_leaves_the_process_to_the_next_one(worker, mailbox, make_j
     worker.offer(make_job(2, steps=2))
     assert wait_for(mailbox, JobFinished).job_id == 2
     assert worker.pid == pid
+
+
+def test_what_a_codec_says_of_a_photo_is_heard_and_reaches_no_terminal(worker, mailbox, make_job, capfd):
+    """libtiff has a word for every damaged line of a fax."""
+    fax = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 2, (64, 64)).astype(bool)).save(
+        fax, "TIFF", compression="group4"
+    )
+    data = bytearray(fax.getvalue())
+    data[100:150] = b"\xff" * 50
+    worker.offer(make_job(data=bytes(data), steps=1))
+    assert "Fax4Decode" in wait_for(mailbox, WorkerSaid).text
+    assert capfd.readouterr().err == ""
+
+
+def test_a_worker_that_crashes_leaves_no_core(worker):
+    limits = Path(f"/proc/{worker.pid}/limits").read_text().splitlines()
+    (cores,) = (line.split()[-3:] for line in limits if line.startswith("Max core file size"))
+    assert cores == ["0", "0", "bytes"]
 
 
 def test_a_stop_ends_the_process_in_the_middle_of_a_painting(worker, mailbox, make_job):
