@@ -5,7 +5,8 @@ card, and an address space in which no bound has a meaning; so each worker has a
 One that takes too much, too long, or makes a codec crash costs that child, and is told as a problem of the picture.
 
 The child gets bytes through its standard input and gives plain samples back through its standard output: nothing that
-it says is ever executed. What codecs write to the standard error, as libtiff does, goes nowhere.
+it says is ever executed. What codecs write to the standard error, as libtiff does, goes where the worker's own goes:
+into lines of the log (`monet_watch.workers.murmur`).
 """
 
 import contextlib
@@ -129,7 +130,6 @@ def _started() -> subprocess.Popen[bytes]:
         [sys.executable, "-m", __name__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
         env=environment,
         start_new_session=True,
     )
