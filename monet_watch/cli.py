@@ -188,7 +188,8 @@ def run(
     settings = _load(config, inbox, outbox)
     if config is None:
         _make_inbox(settings.inbox)  # a config may name a share that is not mounted yet
-    house = House(settings, os.environ, _open_console(settings, console), Mailbox(), once)
+    view = _open_console(settings, console)
+    house = House(settings, os.environ, view, Mailbox(), once, lambda: _load(config, inbox, outbox))
     raise typer.Exit(int(run_daemon(house)))
 
 

@@ -71,6 +71,9 @@ class ConsoleView(Protocol):
     def __call__(self, notice: Notice) -> None:
         """Tell of one event."""
 
+    def tell_from(self, level: Level) -> None:
+        """From this moment on, tell what matters at least so much."""
+
     def update(self, overview: Overview) -> None:
         """Show how everything stands; a view that tells events only does nothing."""
 
@@ -187,7 +190,7 @@ class _View:
         return self.height is None or self.height >= _SURELY_HIGH
 
     def lines(self, console: Console, width: int) -> _Block:
-        head = [*self._title(width), *_counts(self.overview, width), *_resting(self.overview, width)]
+        head = [*self._title(width), *_counts(self.overview, width), *_remarks(self.overview, width)]
         head += self._watched(_Wrap(console, width, limit=None if self.height is None else 2))
         sections = self._sections(console, width)
         airy = self._airy
@@ -281,9 +284,10 @@ def _counts(overview: Overview, width: int) -> _Block:
     return _packed(parts, " · ", width) or [Text("No photos yet: whatever is dropped into the inbox is painted.")]
 
 
-def _resting(overview: Overview, width: int) -> _Block:
-    """Why nothing is painted, if somebody wanted it so."""
-    return [Text(_shortened(overview.resting, width), style="yellow")] if overview.resting else []
+def _remarks(overview: Overview, width: int) -> _Block:
+    """Why nothing is painted, if somebody wanted it so, and why the config's file is not in force."""
+    texts = filter(None, (overview.resting, overview.config_fault))
+    return [Text(_shortened(printable(text), width), style="yellow") for text in texts]
 
 
 def _packed(parts: Iterable[Text], separator: str, width: int) -> _Block:
@@ -430,6 +434,7 @@ def overview_json(overview: Overview) -> dict[str, Any]:
     - ``watch``: how the inbox is watched, None if it is not: ``mode`` and ``reason``, ``limited`` (the system grants
       less than it should), ``trouble`` (why it cannot be watched, or None), ``scanned_at`` (when everything was looked
       through last), ``restarted_at`` and ``restarted_for`` (when and why the watch was last made anew, or None)
+    - ``config_fault``: why the config's file, as it is, is not in force; None while it is
     - ``counts``: number of jobs by state: ``waiting``, ``queued``, ``running``, ``done``, ``problem``
     - ``running``: ``photo``, ``job``, ``step``, ``steps``, ``loss``, ``seconds_per_step``, ``remaining_seconds``,
       ``worker``, ``started_at``, ``width``, ``height``
@@ -447,6 +452,7 @@ def overview_json(overview: Overview) -> dict[str, Any]:
     return {
         "resting": overview.resting or None,
         "watch": _watch_facts(overview.watch) if overview.watch is not None else None,
+        "config_fault": overview.config_fault or None,
         "counts": {state.value: overview.counts.get(state, 0) for state in JobState},
         "running": [_running_facts(job) for job in overview.running],
         "queued": [{**_which(job), "queued_at": _utc_or_none(job.queued_at)} for job in overview.queued],
@@ -540,7 +546,7 @@ class LiveConsole:
     ) -> None:
         self._console = console
         self._inbox, self._outbox, self._clock = inbox, outbox, clock
-        self._rank = max(_RANKS[level], _RANKS[Level.WARNING]) if console.is_interactive else _RANKS[level]
+        self.tell_from(level)
         self._overview: Overview | None = None
         self._seen: tuple[Overview | None, ConsoleDimensions] | None = None
         self._lines: deque[Text] = deque(maxlen=1000)
@@ -560,6 +566,10 @@ class LiveConsole:
         """Print the notice above the view, if it matters enough."""
         if _RANKS[notice.level] >= self._rank:
             self._lines.append(_notice_line(notice, self._clock()))
+
+    def tell_from(self, level: Level) -> None:
+        """Print notices from ``level`` up; above a view that moves, none below WARNING."""
+        self._rank = max(_RANKS[level], _RANKS[Level.WARNING]) if self._console.is_interactive else _RANKS[level]
 
     def update(self, overview: Overview) -> None:
         """Show ``overview`` with the next redraw."""
@@ -713,6 +723,10 @@ class PlainConsole:
         loud = f"{level.value}: " if _RANKS[level] >= _RANKS[Level.WARNING] else ""
         self._lines.write(f"{datetime.fromtimestamp(now):%Y-%m-%d %H:%M:%S} {loud}{_told(notice)}")
 
+    def tell_from(self, level: Level) -> None:
+        """Write notices from ``level`` up."""
+        self._rank = _RANKS[level]
+
     def update(self, overview: Overview) -> None:
         """Do nothing: events tell it all."""
 
@@ -770,6 +784,10 @@ class JsonConsole:
     def _prefix(self, level: Level) -> str:
         return f"<{_PRIORITIES[level]}>" if self._priorities else ""
 
+    def tell_from(self, level: Level) -> None:
+        """Write notices from ``level`` up."""
+        self._rank = _RANKS[level]
+
     def update(self, overview: Overview) -> None:
         """Do nothing: events tell it all."""
 
@@ -826,6 +844,10 @@ class Unrepeated:
             return
         self._told[key] = _Told(notice, now, now)
         self._view(notice)
+
+    def tell_from(self, level: Level) -> None:
+        """Pass it on."""
+        self._view.tell_from(level)
 
     def update(self, overview: Overview) -> None:
         """Pass the overview on, and the counts that are due."""

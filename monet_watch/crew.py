@@ -134,9 +134,10 @@ class Crew:
         return all(place.broken for place in self.places)
 
     def open(self) -> None:
-        """Start a worker at each place."""
+        """Start a worker at each place that has none and is to get none."""
         for place in self.places:
-            self._hire(place)
+            if place.worker is None and place.restart_at is None:
+                self._hire(place)
 
     def next_due(self) -> float | None:
         """When a worker is to be started, on the clock; those that hang are found whenever somebody looks."""

@@ -19,13 +19,14 @@ from typing import Any, Protocol
 from monet_watch.arrivals import Arrivals
 from monet_watch.crew import FromWorker
 from monet_watch.dispatch import Dispatch
-from monet_watch.errors import LedgerError, LedgerUnavailableError, MonetWatchError
+from monet_watch.errors import LedgerError, LedgerUnavailableError, MonetWatchError, SettingsError
 from monet_watch.hours import ActiveHours
 from monet_watch.housekeeping import HOUSEKEEPING_SECONDS
 from monet_watch.inbox.hints import EventsLost, FileGone, FileTouched, FolderAppeared, FolderGone, WatchMessage
 from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, SurveyMessage
 from monet_watch.inbox.watch import Watch
 from monet_watch.ledger import (
+    CONFIG_FAULT_KEY,
     HEARTBEAT_KEY,
     PAUSED_KEY,
     RESTING_KEY,
@@ -36,8 +37,9 @@ from monet_watch.ledger import (
     WatchState,
 )
 from monet_watch.notices import Level, Listener, tell
+from monet_watch.renewal import ConfigFile, Renewal
 from monet_watch.requests import Desk
-from monet_watch.service import Notifier, StopAsked
+from monet_watch.service import Notifier, ReloadAsked, StopAsked
 from monet_watch.troubles import pause
 
 __all__ = ["HEARTBEAT_SECONDS", "Daemon", "DaemonParts", "Mailbox", "Message", "Outcome", "View"]
@@ -53,7 +55,7 @@ _WATCH_PATIENCE_SECONDS = 600.0  # in which an inbox that is there must be watch
 _DESK_SECONDS = 1.0
 _FIRST_OUTAGE_SECONDS, _LONGEST_OUTAGE_SECONDS = 1.0, 30.0  # between two tries to use a ledger that cannot be used
 
-Message = WatchMessage | SurveyMessage | FromWorker | StopAsked
+Message = WatchMessage | SurveyMessage | FromWorker | StopAsked | ReloadAsked
 """All that can arrive in the mailbox."""
 
 
@@ -73,6 +75,14 @@ class Mailbox:
     def post(self, message: Message) -> None:
         """Leave a message; from any thread, never blocks. Safe in a signal handler, too."""
         self._messages.put(message)
+
+    def drop(self, *kinds: type[Message]) -> None:
+        """Throw away all messages of these kinds: whoever they were meant for is not there any more."""
+        kept: list[Message] = []
+        while (message := self.next(0)) is not None:
+            kept += [] if isinstance(message, kinds) else [message]
+        for each in kept:
+            self.post(each)
 
     def next(self, timeout_seconds: float) -> Message | None:
         """Return the oldest message; None if none arrives within ``timeout_seconds``."""
@@ -98,6 +108,7 @@ class DaemonParts:
     arrivals: Arrivals
     dispatch: Dispatch
     desk: Desk
+    config_file: ConfigFile
     make_watch: Callable[[], Watch]
     notifier: Notifier
     view: View
@@ -134,6 +145,8 @@ class Daemon:
         self._inbox_away = False
         self._started = False
         self._stop_at: float | None = None
+        self._renewal: Renewal | None = None
+        self._renew_at = 0.0
         self._due = {"scan": 0.0, "heartbeat": 0.0, "watchdog": 0.0, "watch": 0.0, "desk": 0.0, "tidy": 0.0}
         self._resting = ""
         self._trouble: str | None = None
@@ -142,8 +155,15 @@ class Daemon:
         self._view_at = 0.0
         self._changed = True
 
+    @property
+    def renewal(self) -> Renewal | None:
+        """The config that another daemon is to go on with, where this one has ended for that."""
+        return self._renewal
+
     def run(self) -> Outcome:
-        """Run to the end. Raises LedgerError, and WorkerError where it is to run once and no worker can be started."""
+        """Run to the end, or until a config is to be taken over; the workers are then left for whoever goes on.
+
+        Raises LedgerError, and WorkerError where it is to run once and no worker can be started."""
         with self._watch_stack:
             try:
                 self.start()
@@ -251,6 +271,9 @@ class Daemon:
         """Whether there is a reason to end the loop."""
         if self._stop_at is not None:
             return not self._parts.dispatch.busy or self._parts.clock() >= self._stop_at
+        if self._renewal is not None and self._outage is None and not self._unheard:
+            is_free = not (self._renewal.needs_new_workers and self._parts.dispatch.busy)
+            return is_free or self._parts.clock() >= self._renew_at
         return self._once and self._is_quiet()
 
     def _is_quiet(self) -> bool:
@@ -292,6 +315,8 @@ class Daemon:
                 self._inbox_gone(reason, remedy)
             case FromWorker():
                 self._parts.dispatch.handle(message)
+            case ReloadAsked():
+                self._read_config()
 
     def _scanned(self, scanned: Scanned) -> None:
         self._parts.arrivals.scanned(scanned)
@@ -328,7 +353,38 @@ class Daemon:
         self._tell("watching", text, level=Level.WARNING)
         self._due["scan"] = self._parts.clock()  # and once, however often it is said
 
+    def _read_config(self) -> None:
+        """Read the config again, and make ready to take it over; one that cannot be used changes nothing."""
+        parts = self._parts
+        parts.notifier.reloading()
+        try:
+            renewal, fault = parts.config_file.renewal(), ""
+        except MonetWatchError as error:
+            faults = error.faults if isinstance(error, SettingsError) else (str(error),)
+            renewal, fault = None, f"The config stays as it was: {'; '.join(faults)}"
+        parts.ledger.note(CONFIG_FAULT_KEY, fault)
+        if renewal is not None:
+            self._take_over(renewal)
+            return
+        if fault:
+            self._tell("config-broken", fault, level=Level.ERROR)
+        else:
+            self._tell("config", "The config was read again; nothing in it is another than before.")
+        parts.notifier.ready()
+
+    def _take_over(self, renewal: Renewal) -> None:
+        if self._stop_at is not None:
+            return
+        self._renewal = renewal
+        self._renew_at = self._parts.clock() + _DRAIN_SECONDS
+        text = f"The config has changed, and holds from this moment on: {', '.join(sorted(renewal.changed))}."
+        if renewal.needs_new_workers:
+            text += " What is being painted stops after a checkpoint and goes on with it."
+            self._parts.dispatch.suspend()
+        self._tell("config", text)
+
     def _stop_asked(self, asked: StopAsked) -> None:
+        self._renewal = None  # the next start reads the config anyway
         if asked.at_once:
             self._stop_at = self._parts.clock()
         elif self._stop_at is None:
@@ -410,8 +466,10 @@ class Daemon:
             return
         if self._parts.desk.serve():
             self._changed = True
+        if self._renewal is None and self._parts.config_file.has_changed():
+            self._read_config()
         reason = self._reason_to_rest()
-        if reason != self._resting:
+        if reason != self._resting and self._renewal is None:
             self._rest(reason)
 
     def _reason_to_rest(self) -> str:
@@ -492,6 +550,11 @@ class Daemon:
             self._changed = False
 
     def _stop(self) -> None:
+        if self._renewal is not None:
+            if self._renewal.needs_new_workers:
+                with contextlib.suppress(LedgerError):  # whoever goes on puts it in order
+                    self._parts.dispatch.close(2.0)
+            return
         at_once = self._stop_at is not None and self._parts.clock() >= self._stop_at
         with contextlib.suppress(LedgerError):  # the next start puts it in order
             self._parts.dispatch.close(0.0 if at_once else 2.0)

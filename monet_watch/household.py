@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +17,7 @@ from monet_watch.arrivals import Arrivals, ArrivalsParts
 from monet_watch.checkpoints import Checkpoints
 from monet_watch.config import Config, state_folder
 from monet_watch.console import ConsoleView
-from monet_watch.crew import Crew, WorkerFactory
+from monet_watch.crew import Crew, FromWorker, WorkerFactory
 from monet_watch.daemon import Daemon, DaemonParts, Mailbox, Outcome
 from monet_watch.delivery import read_record
 from monet_watch.dispatch import Dispatch, DispatchParts
@@ -26,13 +26,14 @@ from monet_watch.housekeeping import Housekeeping
 from monet_watch.inbox.ignore import IgnoreList, Kind, Sieve
 from monet_watch.inbox.presence import Presence
 from monet_watch.inbox.settle import Settling
-from monet_watch.inbox.survey import InboxGoneError, Surveyor
+from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, Surveyor
 from monet_watch.inbox.watch import Mode, WatchdogWatch
-from monet_watch.ledger import INBOX_KEY, LEDGER_NAME, Job, Ledger
+from monet_watch.ledger import CONFIG_FAULT_KEY, INBOX_KEY, LEDGER_NAME, Job, Ledger
 from monet_watch.notices import Level, Listener, Notice
 from monet_watch.outbox.files import Outbox, make_folders, remove_temporaries
 from monet_watch.outbox.record import PaintingRecord
 from monet_watch.plan import Plan, PlannedStyle, Planner
+from monet_watch.renewal import ConfigFile
 from monet_watch.requests import REQUESTS_NAME, Answer, Desk, Effects, Request, RequestBox, known_photo
 from monet_watch.service import Notifier, single_instance, stop_signals
 from monet_watch.settings import FolderSettings, is_settings_file, is_style_picture
@@ -51,14 +52,22 @@ _ASK_AGAIN_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What a run of the daemon is given from outside. ``mailbox`` may be posted to by whoever made it."""
+    """What a run of the daemon is given from outside. ``mailbox`` may be posted to by whoever made it.
+
+    ``read`` reads the config again, as it was read; without it, the config stays as it is.
+    """
 
     config: Config
     environ: Mapping[str, str]
     console: ConsoleView
     mailbox: Mailbox
     once: bool = False
+    read: Callable[[], Config] | None = None
     listen: Listener = lambda notice: None
+
+    def load(self) -> Config:
+        """Read the config again."""
+        return self.config if self.read is None else self.read()
 
     def tell(self, notice: Notice) -> None:
         """Tell the console, and whoever listens beside it."""
@@ -96,12 +105,30 @@ def run_daemon(house: House) -> Outcome:
         stack.enter_context(single_instance(state, _PATIENCE_SECONDS))
         stack.enter_context(stop_signals(house.mailbox.post))
         ledger = stack.enter_context(Ledger.open(state / LEDGER_NAME))
+        ledger.note(CONFIG_FAULT_KEY, "")
         outbox = Outbox(config.outbox, config.stages_kept)
-        rooms = _Rooms(house, ledger, outbox, state, find_weights(config, house.environ))
+        found, undelivered = find_weights(config, house.environ), Undelivered(state / "undelivered")
+        rooms = _Rooms(house, ledger, outbox, state, found, undelivered)
         stack.enter_context(house.console)
         _tidy(rooms)
-        surveyor = stack.enter_context(rooms.surveyor())
-        return rooms.daemon(surveyor).run()
+        return _run_and_renew(rooms)
+
+
+def _run_and_renew(rooms: "_Rooms") -> Outcome:
+    """Run the daemon, and with every config that is taken over another one, in the same process."""
+    crew = rooms.crew()
+    while True:
+        with rooms.surveyor() as surveyor:
+            daemon = rooms.daemon(surveyor, crew)
+            outcome = daemon.run()
+        if daemon.renewal is None:
+            return outcome
+        rooms = rooms.renewed(daemon.renewal.config)
+        rooms.house.mailbox.drop(Scanned, Hashed, HashFailed, InboxGone)
+        if daemon.renewal.needs_new_workers:
+            rooms.house.mailbox.drop(FromWorker)
+            rooms.ledger.recover()
+            crew = rooms.crew()
 
 
 def photos_named(
@@ -197,6 +224,7 @@ class _Rooms:
     outbox: Outbox
     state: Path
     weights: WeightsFile
+    undelivered: Undelivered
 
     @property
     def config(self) -> Config:
@@ -214,17 +242,25 @@ class _Rooms:
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self.state / "checkpoints")
 
-    @property
-    def undelivered(self) -> Undelivered:
-        return Undelivered(self.state / "undelivered")
-
     def surveyor(self) -> Surveyor:
         return Surveyor(self.config.inbox, self.sieve, self.house.mailbox.post, self.limit_bytes)
 
-    def daemon(self, surveyor: Surveyor) -> Daemon:
+    def renewed(self, config: Config) -> "_Rooms":
+        """The rooms as ``config`` wants them."""
+        self.house.console.tell_from(Level(config.log.level))
+        found = find_weights(config, self.house.environ) if config.weights != self.config.weights else self.weights
+        outbox = Outbox(config.outbox, config.stages_kept)
+        return replace(self, house=replace(self.house, config=config), outbox=outbox, weights=found)
+
+    def _check(self, config: Config) -> None:
+        """Raise the error that a house with ``config`` would end with."""
+        if config.weights != self.config.weights:
+            find_weights(config, self.house.environ)
+
+    def daemon(self, surveyor: Surveyor, crew: Crew) -> Daemon:
         # Arrivals hand jobs to dispatch, and dispatch hands doubtful ones back: the one circle in the house.
         arrivals = self._arrivals(surveyor, lambda job: dispatch.admit(job))
-        dispatch = self._dispatch(arrivals)
+        dispatch = self._dispatch(arrivals, crew)
         config, post = self.config, self.house.mailbox.post
         parts = DaemonParts(
             mailbox=self.house.mailbox,
@@ -232,6 +268,7 @@ class _Rooms:
             arrivals=arrivals,
             dispatch=dispatch,
             desk=self._desk(arrivals, dispatch),
+            config_file=ConfigFile(config, self.house.load, self._check, time.monotonic),
             make_watch=lambda: WatchdogWatch(
                 config.inbox, post, Mode(config.watch), config.polling_seconds, self.sieve.enters
             ),
@@ -274,7 +311,7 @@ class _Rooms:
         )
         return Arrivals(parts, admit)
 
-    def _dispatch(self, arrivals: Arrivals) -> Dispatch:
+    def _dispatch(self, arrivals: Arrivals, crew: Crew) -> Dispatch:
         config = self.config
         parts = DispatchParts(
             inbox=config.inbox,
@@ -284,7 +321,7 @@ class _Rooms:
             checkpoints=self.checkpoints,
             undelivered=self.undelivered,
             aftercare=Aftercare(config.inbox, config.after, config.archive, self.limit_bytes),
-            crew=self._crew(),
+            crew=crew,
             tell=self.house.tell,
             clock=time.monotonic,
             now=time.time,
@@ -294,7 +331,8 @@ class _Rooms:
         )
         return Dispatch(parts)
 
-    def _crew(self) -> Crew:
+    def crew(self) -> Crew:
+        """Whoever paints, not yet at work."""
         config, post = self.config, self.house.mailbox.post
         make_worker = _worker_factory(self.weights, config)
         return Crew(config.devices, make_worker, post, time.monotonic, config.hang_seconds)

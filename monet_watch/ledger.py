@@ -48,6 +48,7 @@ from monet_watch.errors import LedgerError
 
 __all__ = [
     "BATCH_PAUSE_SECONDS",
+    "CONFIG_FAULT_KEY",
     "HEARTBEAT_KEY",
     "INBOX_KEY",
     "LEDGER_NAME",
@@ -66,6 +67,9 @@ __all__ = [
 
 HEARTBEAT_KEY = "heartbeat"
 """The note that says, in seconds since the epoch, when the daemon last went round its loop; 0 when it has stopped."""
+
+CONFIG_FAULT_KEY = "config fault"
+"""The note that says in words why the config's file, as it is, is not in force; empty while it is."""
 
 PAUSED_KEY = "paused"
 """The note that says, in seconds since the epoch, since when no painting is begun because somebody asked for that."""
@@ -265,7 +269,8 @@ class Overview:
     ``waiting`` the oldest first, ``done`` and ``problems`` the newest first. ``put_off`` holds those of the queued jobs
     that are tried again at a stated time, the next first. ``trouble`` says in words what keeps all of them waiting, or
     a device from being used, and when that is tried again. ``resting`` says in words why nothing is
-    painted at present (paused, or not the hour for it); empty while painting goes on.
+    painted at present (paused, or not the hour for it); empty while painting goes on. ``config_fault`` says why the
+    config's file, as it is, is not in force.
     """
 
     counts: Mapping[JobState, int]
@@ -277,6 +282,7 @@ class Overview:
     put_off: tuple[Job, ...] = ()
     trouble: str = ""
     resting: str = ""
+    config_fault: str = ""
     watch: "WatchState | None" = None
 
 
@@ -774,6 +780,7 @@ class Ledger:
                 put_off=self._jobs(f"{_PUT_OFF} LIMIT ?", recent),
                 trouble=self.noted(TROUBLE_KEY) or "",
                 resting=self.noted(RESTING_KEY) or "",
+                config_fault=self.noted(CONFIG_FAULT_KEY) or "",
                 watch=self.watch_state(),
             )
 

@@ -32,7 +32,8 @@ class Notice:
 
     Events: ``started``, ``watching``, ``scanned``, ``waiting``, ``queued``, ``painting``, ``step``, ``snapshot``,
     ``done``, ``copied``, ``removed``, ``problem``, ``settings``, ``settings-broken``, ``settings-mended``,
-    ``worker-ready``, ``worker-said``, ``worker-died``, ``asked``, ``resting``, ``stopping``, ``stopped``.
+    ``worker-ready``, ``worker-said``, ``worker-died``, ``asked``, ``resting``, ``config``, ``config-broken``,
+    ``stopping``, ``stopped``.
     """
 
     event: str

@@ -24,7 +24,9 @@ from monet_watch.errors import AlreadyRunningError, LedgerError
 __all__ = [
     "LOCK_NAME",
     "Notifier",
+    "ReloadAsked",
     "StopAsked",
+    "is_alive",
     "is_held",
     "leave_no_core",
     "single_instance",
@@ -38,7 +40,7 @@ LOCK_NAME = "lock"
 _HOLDER_NAME = "lock.pid"
 _LONGEST_STATUS_BYTES = 2000  # systemd ignores a datagram of more than 4096 bytes
 _SEND_SECONDS = 1.0
-_STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")
 
 
 class Notifier:
@@ -125,6 +127,11 @@ class StopAsked:
         return self.count > 1
 
 
+@dataclass(frozen=True, slots=True)
+class ReloadAsked:
+    """Somebody asks the daemon, by SIGHUP, to read its config again."""
+
+
 @contextlib.contextmanager
 def single_instance(state_folder: Path, patience_seconds: float = 0.0) -> Iterator[None]:
     """Hold the state folder (made where it is missing) so that no second daemon works on it.
@@ -177,12 +184,12 @@ def is_held(state_folder: Path) -> bool:
     except Timeout:
         return True
     except OSError:  # the folder is another user's
-        return _is_alive(_holder(state_folder / _HOLDER_NAME))
+        return is_alive(_holder(state_folder / _HOLDER_NAME))
     lock.release()
     return False
 
 
-def _is_alive(number: int | None) -> bool:
+def is_alive(number: int | None) -> bool:
     """Whether there is a process of that number, where the system can say so without harm."""
     if number is None or os.name != "posix":
         return number is not None
@@ -224,11 +231,13 @@ def _holder(path: Path) -> int | None:
     return None
 
 
-def stop_signals(post: Callable[[StopAsked], None]) -> AbstractContextManager[None]:
-    """Turn SIGINT and SIGTERM (on Windows also Ctrl-Break) into messages to ``post`` until the context ends.
+def stop_signals(post: Callable[[StopAsked | ReloadAsked], None]) -> AbstractContextManager[None]:
+    """Turn SIGINT, SIGTERM (on Windows also Ctrl-Break) and SIGHUP into messages to ``post`` until the context ends.
 
-    ``post`` is called from a thread of its own, never inside a signal handler, so that it may take locks.
-    SIGHUP keeps its meaning. Raises RuntimeError outside the main thread, where Python allows no handlers.
+    SIGHUP asks for a reload, unless the terminal is gone that the program was started in: then it asks to stop. Where
+    it is ignored, as under nohup, it stays ignored. ``post`` is called from a thread of its own, never inside a signal
+    handler, so that it may take locks.
+    Raises RuntimeError outside the main thread, where Python allows no handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("stop_signals works in the main thread only: Python runs signal handlers nowhere else")
@@ -236,19 +245,26 @@ def stop_signals(post: Callable[[StopAsked], None]) -> AbstractContextManager[No
 
 
 @contextlib.contextmanager
-def _handled(post: Callable[[StopAsked], None]) -> Iterator[None]:
+def _handled(post: Callable[[StopAsked | ReloadAsked], None]) -> Iterator[None]:
     arrived: SimpleQueue[str | None] = SimpleQueue()  # its put is safe in a handler that interrupts another put
+    had_terminal = _has_terminal()
 
     def handler(number: int, _frame: FrameType | None) -> None:
         arrived.put(signal.Signals(number).name)
 
     def deliver() -> None:
-        for count, name in enumerate(iter(arrived.get, None), start=1):
-            post(StopAsked(name, count))
+        stops = 0
+        for name in iter(arrived.get, None):
+            if name == "SIGHUP" and _has_terminal() == had_terminal:
+                post(ReloadAsked())
+            else:
+                stops += 1
+                post(StopAsked(name, stops))
 
     courier = threading.Thread(target=deliver, name="stop-signals", daemon=True)
     courier.start()
-    known = [getattr(signal, name) for name in _STOP_SIGNALS if hasattr(signal, name)]
+    known = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    known = [each for each in known if each.name != "SIGHUP" or signal.getsignal(each) is not signal.SIG_IGN]
     before = {number: signal.signal(number, handler) for number in known}
     try:
         yield
@@ -257,3 +273,12 @@ def _handled(post: Callable[[StopAsked], None]) -> Iterator[None]:
             signal.signal(number, previous if previous is not None else signal.SIG_DFL)
         arrived.put(None)
         courier.join(timeout=1.0)
+
+
+def _has_terminal() -> bool:
+    """Whether there is a terminal that the process belongs to."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | getattr(os, "O_NOCTTY", 0)))
+    except OSError:
+        return False
+    return True

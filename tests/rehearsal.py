@@ -13,6 +13,7 @@ from typing import Any
 from monet_watch.aftercare import Aftercare
 from monet_watch.arrivals import Arrivals, ArrivalsParts
 from monet_watch.checkpoints import Checkpoints
+from monet_watch.config import Config
 from monet_watch.crew import Crew
 from monet_watch.daemon import Daemon, DaemonParts, Mailbox, Message
 from monet_watch.delivery import read_record
@@ -30,6 +31,7 @@ from monet_watch.notices import Notice
 from monet_watch.outbox.files import Outbox
 from monet_watch.outbox.record import PaintingRecord
 from monet_watch.plan import Planner
+from monet_watch.renewal import ConfigFile
 from monet_watch.requests import Answer, Desk, Effects, Request, RequestBox
 from monet_watch.service import Notifier
 from monet_watch.settings import Defaults, FolderSettings, StyleSettings, is_settings_file, is_style_picture
@@ -141,6 +143,7 @@ class Rehearsal:
         self._automatic, self._once, self._devices, self._after = automatic, once, devices, after
         self._hang_seconds = hang_seconds
         self._hours = hours
+        self.config = Config()
         self._settings = StyleSettings(steps=steps, save_every=2)
         self._stack = ExitStack()
         self.settling = Settling(settle_seconds)
@@ -216,6 +219,7 @@ class Rehearsal:
                 tell=self.notices.append,
                 clock=self.clock,
                 now=self.time_of_day,
+                config_file=ConfigFile(Config(), self.load, lambda config: None, self.clock),
                 hours=self._hours,
                 rescan_seconds=300.0,
                 inbox=self.inbox,
@@ -227,6 +231,10 @@ class Rehearsal:
     def _hire(self, device: str, post: Post) -> Worker:
         self.workers.append(MemoryWorker(post, device, automatic=self._automatic))
         return self.workers[-1]
+
+    def load(self) -> Config:
+        """The config that a reload finds."""
+        return self.config
 
     def _make_watch(self) -> ScriptedWatch:
         if self.blind:

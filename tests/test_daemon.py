@@ -5,8 +5,9 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from monet_watch.config import Config
 from monet_watch.daemon import HEARTBEAT_SECONDS, Outcome
-from monet_watch.errors import LedgerError, LedgerUnavailableError
+from monet_watch.errors import LedgerError, LedgerUnavailableError, SettingsError
 from monet_watch.hours import ActiveHours, Range
 from monet_watch.inbox import mounts
 from monet_watch.inbox.hints import EventsLost, FileGone
@@ -14,7 +15,7 @@ from monet_watch.inbox.survey import InboxGone
 from monet_watch.inbox.watch import Mode
 from monet_watch.ledger import HEARTBEAT_KEY, RESTING_KEY, JobState
 from monet_watch.requests import Act, Request
-from monet_watch.service import StopAsked
+from monet_watch.service import ReloadAsked, StopAsked
 from tests.rehearsal import EPOCH, LIMIT_BYTES, Rehearsal
 
 
@@ -569,3 +570,87 @@ def test_a_state_folder_that_is_removed_ends_the_daemon_with_words(tmp_path):
             path.unlink()
         with pytest.raises(LedgerError, match="removed or replaced"):
             house.advance(10.0)
+
+
+# A config that changes.
+
+
+def reload(house):
+    house.mailbox.post(ReloadAsked())
+    house.turn()
+
+
+def test_a_config_that_says_the_same_changes_nothing(house):
+    reload(house)
+    assert not house.daemon.finished()
+    assert "nothing in it is another" in house.told("config")[-1]
+
+
+def test_a_config_that_says_something_else_ends_the_loop_for_another_daemon_and_leaves_the_painting_alone(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        house.drop("a.jpg")
+        house.rest()
+        house.config = Config(rescan_seconds=60)
+        reload(house)
+        assert house.daemon.finished()
+        assert house.daemon.renewal.config is house.config
+        assert house.states("a.jpg") == ["running"]
+        assert house.told("config") == ["The config has changed, and holds from this moment on: rescan_seconds."]
+
+
+def test_a_config_that_wants_other_workers_waits_for_the_checkpoint(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        house.drop("a.jpg")
+        house.rest()
+        house.worker.begin()
+        house.worker.step(3)
+        cancel, house.worker.cancel = house.worker.cancel, lambda: None
+        house.config = Config(nice=19)
+        reload(house)
+        assert not house.daemon.finished()
+        cancel()
+        house.turn()
+        assert house.daemon.finished()
+        assert house.states("a.jpg") == ["queued"]
+        assert house.checkpoints.load(house.jobs("a.jpg")[0].identity) == b"3"
+
+
+def test_a_worker_that_saves_nothing_does_not_hold_up_a_config(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        house.drop("a.jpg")
+        house.rest()
+        house.worker.cancel = lambda: None
+        house.config = Config(nice=19)
+        reload(house)
+        house.advance(6.9)
+        assert not house.daemon.finished()
+        house.advance(0.1)
+        assert house.daemon.finished()
+
+
+def test_a_config_that_cannot_be_used_leaves_the_old_one_in_force_and_is_told_until_it_is_mended(house, monkeypatch):
+    def load():
+        raise SettingsError("config.yaml:1:1: nonsense: there is no such setting")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.daemon._parts.config_file, "_read", load)
+        reload(house)
+    assert not house.daemon.finished()
+    assert "config.yaml:1:1: nonsense" in house.told("config-broken")[-1]
+    assert "config.yaml:1:1: nonsense" in house.ledger.overview().config_fault
+    reload(house)
+    assert house.ledger.overview().config_fault == ""
+
+
+def test_a_stop_counts_more_than_a_reload(house):
+    house.config = Config(nice=19)
+    reload(house)
+    house.mailbox.post(StopAsked("SIGTERM", 1))
+    house.turn()
+    assert house.daemon.finished()
+    assert house.daemon.renewal is None
+    reload(house)
+    assert house.daemon.renewal is None

@@ -1,10 +1,12 @@
 """The daemon as a service: real datagram sockets, real locks of other processes, real signals."""
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 from queue import SimpleQueue
@@ -195,12 +197,15 @@ def test_an_error_inside_lets_go_of_the_folder(tmp_path):
 
 LISTEN = """
 import queue
-from monet_watch.service import stop_signals
+from monet_watch.service import ReloadAsked, stop_signals
 mailbox = queue.Queue()
 with stop_signals(mailbox.put):
     print("ready", flush=True)
     while True:
         asked = mailbox.get()
+        if isinstance(asked, ReloadAsked):
+            print("reload", flush=True)
+            continue
         print(asked.signal_name, asked.count, asked.at_once, flush=True)
         if asked.at_once:
             break
@@ -220,11 +225,44 @@ def test_the_first_signal_asks_politely_and_the_second_at_once(first, second):
     assert process.returncode == 0
 
 
-def test_a_hangup_ends_the_process_as_it_always_did():
-    with child(LISTEN) as process:
+@pytest.mark.parametrize("options", [{}, {"start_new_session": True}])
+def test_sighup_asks_for_a_reload_and_does_not_count_as_a_stop(options):
+    with child(LISTEN, **options) as process:
+        assert process.stdout.readline() == "ready\n"
+        for _ in range(2):
+            process.send_signal(signal.SIGHUP)
+            assert process.stdout.readline() == "reload\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "SIGTERM 1 False\n"
+        process.send_signal(signal.SIGTERM)
+
+
+def test_when_its_terminal_goes_away_the_program_is_asked_to_stop():
+    ours, theirs = os.openpty()
+
+    def take_terminal():
+        os.setsid()
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    with child(LISTEN, preexec_fn=take_terminal, pass_fds=(theirs,)) as process:
+        os.close(theirs)
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGHUP)
-        assert process.wait(GENEROUS_SECONDS) == -signal.SIGHUP
+        assert process.stdout.readline() == "reload\n"
+        os.close(ours)
+        assert process.stdout.readline() == "SIGHUP 1 False\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "SIGTERM 2 True\n"
+
+
+def test_a_hangup_that_is_ignored_stays_ignored():
+    ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    with child(ignoring + LISTEN) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "SIGTERM 1 False\n"
+        process.send_signal(signal.SIGTERM)
 
 
 def test_the_signals_mean_afterwards_what_they_meant_before():
