@@ -1,0 +1,191 @@
+"""The real daemon is told what to do while it runs: commands, its config, its styles, and other daemons beside it."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.end_to_end.house import Home, Photos, program, wait_until
+
+SLOW = {"steps": 100_000, "save_every": 5}
+NOT_UTF8 = os.fsdecode(b"caf\xe9.png")
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path)
+
+
+def command(home: Home, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return program(name, *arguments, "--config", home.config)
+
+
+def status(home: Home) -> dict:
+    return json.loads(command(home, "status", "--json").stdout)
+
+
+def test_commands_reach_the_running_daemon_and_say_what_became_of_them(home):
+    home.write("broken.png", b"\x89PNG\r\n\x1a\nno picture")
+    with home.daemon() as daemon:
+        daemon.wait_for("problem", "broken.png")
+        report = home.outbox / "broken.png.problem.txt"
+        wait_until(report.exists, "the report")
+
+        answer = command(home, "retry", "--all")
+        assert (answer.returncode, answer.stdout) == (0, "1 photo will be tried again.\n"), answer.stderr
+        daemon.wait_for("problem", "broken.png", since=len(daemon.events) - 5)
+
+        answer = command(home, "retry", "brocken.png")
+        assert answer.returncode == 2
+        assert "did you mean broken.png?" in answer.stderr
+
+        home.drop(Photos.cat, NOT_UTF8)
+        daemon.wait_for("done", "caf\udce9.png")
+        answer = command(home, "retry", str(home.inbox / NOT_UTF8))
+        assert answer.returncode == 1
+        assert "To have it painted anew, remove that folder first" in answer.stderr
+
+        (home.inbox / "broken.png").unlink()
+        daemon.wait_for("removed", "broken.png")
+        assert not report.exists()
+
+
+def test_a_painting_that_was_removed_by_hand_is_painted_anew_when_asked_for(home):
+    home.drop(Photos.cat, "cat.png")
+    with home.daemon() as daemon:
+        daemon.wait_for("done", "cat.png")
+        first = (home.outbox / "cat" / "cat.png").read_bytes()
+        for path in (home.outbox / "cat").iterdir():
+            path.unlink()
+        (home.outbox / "cat").rmdir()
+        seen = len(daemon.events)
+        assert "will be painted anew" in command(home, "retry", "cat.png").stdout
+        daemon.wait_for("done", "cat.png", since=seen)
+        assert (home.outbox / "cat" / "cat.png").read_bytes() == first
+
+
+def test_a_pause_stops_after_a_checkpoint_survives_a_kill_and_ends_when_asked_for(home):
+    home.configure(defaults=SLOW)
+    home.drop(Photos.cat, "cat.png")
+    with home.daemon() as daemon:
+        daemon.wait_for("snapshot", "cat.png")
+        assert "Paused" in command(home, "pause").stdout
+        wait_until(lambda: status(home)["counts"]["queued"] == 1, "the painting to stop")
+        assert "Paused since" in status(home)["resting"]
+        assert len(list((home.state / "checkpoints").iterdir())) == 1
+        daemon.kill()
+        daemon.ended()
+    with home.daemon() as daemon:
+        daemon.wait_for("resting")
+        daemon.wait_for("worker-ready")
+        home.drop(Photos.coffee, "coffee.png")
+        daemon.wait_for("queued", "coffee.png")
+        assert list(daemon.told("painting")) == []
+        assert command(home, "resume").returncode == 0
+        assert "going on at step" in daemon.wait_for("painting", "cat.png")["text"]
+
+
+def test_outside_its_hours_nothing_is_painted_and_the_status_says_when_it_goes_on(home):
+    home.configure(active_hours="00:00-00:01")
+    home.drop(Photos.cat, "cat.png")
+    with home.daemon(TZ="UTC-12:30") as daemon:  # an hour is needed that no test meets by chance
+        daemon.wait_for("queued", "cat.png")
+        wait_until(lambda: "Painting goes on at" in (status(home)["resting"] or ""), "the reason")
+        home.configure(active_hours="00:00-24:00")
+        daemon.wait_for("done", "cat.png")
+        assert status(home)["resting"] is None
+
+
+def test_a_new_config_is_taken_over_by_edit_or_by_signal_and_what_is_painted_goes_on(home):
+    home.configure(defaults=SLOW)
+    home.drop(Photos.cat, "cat.png")
+    with home.daemon() as daemon:
+        daemon.wait_for("snapshot", "cat.png")
+        worker = daemon.worker()
+        home.configure(rescan_seconds=250, ignore=["*.bmp"])
+        assert "ignore, rescan_seconds" in daemon.wait_for("config")["text"]
+        seen = len(daemon.events)
+        daemon.wait_for("step", "cat.png", since=seen)
+        assert daemon.worker() == worker
+        assert len(list(daemon.told("painting"))) == 1
+
+        seen = len(daemon.events)
+        daemon.signal(signal.SIGHUP)
+        assert "nothing in it is another" in daemon.wait_for("config", since=seen)["text"]
+
+
+def test_other_defaults_hold_for_what_is_dropped_and_for_what_waits_and_what_is_painted_is_finished(home):
+    home.configure(defaults={"steps": 60})
+    home.drop(Photos.cat, "cat.png")
+    with home.daemon() as daemon:
+        daemon.wait_for("step", "cat.png")
+        home.drop(Photos.coffee, "coffee.png")
+        daemon.wait_for("queued", "coffee.png")
+        home.configure(defaults={"steps": 6})
+        daemon.wait_for("config")
+        daemon.wait_for("done", "coffee.png")
+        wait_until(lambda: len(home.records()) == 3, "the cat to be painted with both")
+        steps = {folder: home.record(folder).recipe.steps for folder in home.records()}
+        assert sorted(steps.values()) == [6, 6, 60]
+        assert steps["cat"] == 60
+
+
+def test_a_worker_is_replaced_for_a_setting_of_its_own_and_its_painting_goes_on_from_the_checkpoint(home):
+    home.configure(defaults=SLOW, nice=3)
+    home.drop(Photos.cat, "cat.png")
+    base = os.getpriority(os.PRIO_PROCESS, 0)
+    with home.daemon() as daemon:
+        daemon.wait_for("snapshot", "cat.png")
+        first = daemon.worker()
+        assert os.getpriority(os.PRIO_PROCESS, first) == max(base, 3)
+        seen = len(daemon.events)
+        home.configure(nice=19)
+        assert "going on at step" in daemon.wait_for("painting", "cat.png", since=seen)["text"]
+        assert daemon.worker() != first
+        assert os.getpriority(os.PRIO_PROCESS, daemon.worker()) == 19
+
+
+@pytest.mark.parametrize(
+    "text", ["settle_secondz: 1\n", "inbox: [\n", "inbox: elsewhere\noutbox: outbox\nstate: state\n"]
+)
+def test_a_config_that_cannot_be_used_changes_nothing_is_told_and_shown_until_it_is_mended(home, text):
+    with home.daemon() as daemon:
+        daemon.wait_for("started")
+        good = home.config.read_text()
+        home.config.write_text(text)
+        assert "The config stays as it was: " in daemon.wait_for("config-broken")["text"]
+        home.drop(Photos.cat, "cat.png")
+        daemon.wait_for("done", "cat.png")
+        with home.ledger() as ledger:
+            assert "The config stays as it was" in ledger.overview().config_fault
+        home.config.write_text(good)
+        daemon.wait_for("config")
+        assert status(home)["config_fault"] is None
+
+
+def test_the_status_knows_at_once_that_a_daemon_was_killed(home):
+    with home.daemon() as daemon:
+        daemon.wait_for("started")
+        assert status(home)["daemon_running"] is True
+        daemon.kill()
+        daemon.ended()
+        assert status(home)["daemon_running"] is False
+
+
+def test_a_style_that_changes_while_photos_wait_is_the_one_that_they_are_painted_with(home):
+    home.configure(defaults={"steps": 40})
+    home.drop(Photos.coffee, "a.png")
+    with home.daemon() as daemon:
+        daemon.wait_for("step", "a.png")
+        home.drop(Photos.astronaut, "b.png")
+        daemon.wait_for("queued", "b.png")
+        home.drop(Photos.rocket, "style.jpg")
+        (home.inbox / "style.png").unlink()
+        daemon.wait_for("done", "b.png")
+        wait_until(lambda: len(home.records()) == 3, "the photo under way to be painted in both styles")
+        styles = {folder: [style.name for style in home.record(folder).styles] for folder in home.records()}
+        assert styles["a"] == ["style.png"]
+        assert styles["b"] == ["style.jpg"]
+        assert sorted(map(str, styles.values())) == ["['style.jpg']", "['style.jpg']", "['style.png']"]
