@@ -443,10 +443,9 @@ class Arrivals:
         self._broken[folder] = error.faults
         text = "The settings of this folder cannot be used, and its photos wait."
         self._tell("settings-broken", f"{text} {'; '.join(error.faults)}", folder / "style.yaml", Level.ERROR)
-        reason = "\n            ".join(error.faults)
         remedy = error.remedy or "Mend it; the photos that wait are then painted by themselves."
         try:
-            self._parts.outbox.tell_problem(folder / "style.yaml", text, reason, remedy)
+            self._parts.outbox.tell_problem(folder / "style.yaml", text, error.faults, remedy)
         except OutboxError as trouble:
             self._tell("problem", str(trouble), folder, Level.ERROR)
 

@@ -1,21 +1,24 @@
 """The command line: parse, call, print. Everything else is imported when a command needs it, so that help is quick."""
 
 import codecs
+import contextlib
 import functools
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, ParamSpec, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from monet_watch import __version__
 from monet_watch.errors import MonetWatchError, SettingsError
+from monet_watch.printable import json_escaped, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,7 +55,32 @@ _NOT_UTF8 = (
     "Set LC_ALL=C.UTF-8 (or another locale with UTF-8), or PYTHONUTF8=1, and run it again."
 )
 
-app = typer.Typer(help=_HELP, epilog=_EPILOG, no_args_is_help=True, pretty_exceptions_enable=False)
+
+_UsageError: Any = typer.BadParameter.__base__  # typer has no name of its own for it
+
+
+class _Program(TyperGroup):
+    """The commands. What they say of arguments can be shown, whatever names a shell has put there for ``*.jpg``."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _complaints_printable():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, *args: Any, **kwargs: Any) -> Any:
+        with _complaints_printable():
+            return super().invoke(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def _complaints_printable() -> Iterator[None]:
+    try:
+        yield
+    except _UsageError as error:
+        error.message = printable(error.message)
+        raise
+
+
+app = typer.Typer(cls=_Program, help=_HELP, epilog=_EPILOG, no_args_is_help=True, pretty_exceptions_enable=False)
 weights_app = typer.Typer(invoke_without_command=True)
 app.add_typer(weights_app, name="weights")
 
@@ -119,8 +147,6 @@ def _in_words(error: OSError) -> str:
 
 
 def _end(code: int, *lines: str) -> NoReturn:
-    from monet_watch.console import printable
-
     for line in filter(None, lines):
         typer.echo(printable(line), err=True)
     raise typer.Exit(code)
@@ -247,7 +273,7 @@ def paint(
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     view = _open_console(settings, console, (photo.absolute().parent, order.outbox))
-    typer.echo(f"The painting is in {paint_photo(order, view)}")
+    typer.echo(printable(f"The painting is in {paint_photo(order, view)}"))
 
 
 @app.command()
@@ -274,7 +300,7 @@ def status(
     if not running:
         overview = replace(overview, watch=None)  # what was noted by one that was killed
     if as_json:
-        typer.echo(json.dumps({"daemon_running": running, **overview_json(overview)}, indent=2))
+        typer.echo(json_escaped(json.dumps({"daemon_running": running, **overview_json(overview)}, indent=2)))
     else:
         _print_overview(overview, settings, running)
 
@@ -351,7 +377,6 @@ def resume(config: ConfigOption = None, inbox: InboxOption = None, outbox: Outbo
 
 def _ask(act: "Act", photos: list[str], settings: "Config") -> None:
     """Have the daemon do it, say what became of it, and end with an exit code."""
-    from monet_watch.console import printable
     from monet_watch.household import ask, photos_named
     from monet_watch.requests import Request
 
@@ -429,11 +454,13 @@ def _settings_table(name: str, resolved: "ResolvedSettings") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("setting", "value", "from", title=Text(f"Settings of {name}"), title_justify="left", box=None)
+    table = Table(
+        "setting", "value", "from", title=Text(printable(f"Settings of {name}")), title_justify="left", box=None
+    )
     styles = [source.name for source in resolved.styles]
     values = {**resolved.recipe.model_dump(), "style": styles, "priority": resolved.priority}
     for key, origin in resolved.origins.items():
-        table.add_row(Text(key), Text(_as_yaml(values.get(key))), Text(str(origin)))
+        table.add_row(*(Text(printable(each)) for each in (key, _as_yaml(values.get(key)), str(origin))))
     return table
 
 
@@ -466,7 +493,7 @@ def weights(context: typer.Context, config: ConfigOption = None) -> None:
         state = "verified" if source.verified else "not fetched" if not source.present else "NOT VERIFIED"
         console.print(Text.assemble((source.name, "bold"), f"  {state}, {source.size_bytes / 1e6:.0f} MB"))
         for line in (str(source.path), source.reason, f"{source.credit}. Licence: {source.licence}."):
-            console.print(Text(f"  {line}"), soft_wrap=True) if line else None
+            console.print(Text(printable(f"  {line}")), soft_wrap=True) if line else None
 
 
 @weights_app.command()
@@ -495,7 +522,7 @@ def fetch(
             progress=lambda done, total: progress.update(task, completed=done, total=total or None),
             pause=_telling_pause,
         )
-    typer.echo(f"The weights are in {path}. Use them with weights: torchvision in the config.")
+    typer.echo(f"The weights are in {printable(str(path))}. Use them with weights: torchvision in the config.")
 
 
 def _telling_pause(seconds: float) -> None:
@@ -546,7 +573,7 @@ def demo(
         _end(EXIT_PROBLEM, f"It could not be painted; {settings.outbox} says why.")
     if not painting.is_dir():
         _end(EXIT_PROBLEM, f"It was painted before, and {painting} was removed since; choose another --folder.")
-    typer.echo(f"The painting is in {painting}")
+    typer.echo(printable(f"The painting is in {painting}"))
 
 
 def _minutes(seconds: float) -> str:

@@ -11,7 +11,6 @@ import math
 import os
 import threading
 import time
-import unicodedata
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from rich.text import Text
 
 from monet_watch.ledger import Job, JobState, Overview, WatchState
 from monet_watch.notices import Level, Notice
+from monet_watch.printable import printable
 
 __all__ = [
     "ConsoleKind",
@@ -38,7 +38,6 @@ __all__ = [
     "is_journal",
     "open_console",
     "overview_json",
-    "printable",
     "render_overview",
 ]
 
@@ -49,7 +48,6 @@ _RANKS: Mapping[Level, int] = {Level.DEBUG: 0, Level.INFO: 1, Level.WARNING: 2, 
 _PRIORITIES: Mapping[Level, int] = {Level.DEBUG: 7, Level.INFO: 6, Level.WARNING: 4, Level.ERROR: 3}  # of sd-daemon(3)
 _LEVEL_STYLES: Mapping[Level, str] = {Level.WARNING: "yellow", Level.ERROR: "bold red"}
 
-_JOINERS = "\u200c\u200d"  # without them, emoji and Persian names fall to pieces
 _ASCII_SIGNS = str.maketrans("→·×…━─", ">-x~=-")
 _SURELY_WIDE = 90  # columns in which a painting's name and its progress stand on one line
 _SURELY_HIGH = 24  # lines in which there is room for empty ones
@@ -76,20 +74,6 @@ class ConsoleView(Protocol):
 
     def update(self, overview: Overview) -> None:
         """Show how everything stands; a view that tells events only does nothing."""
-
-
-def printable(text: str) -> str:
-    """Return ``text`` with everything that could steer a terminal, or mislead its reader, escaped as in ``\\x1b``.
-
-    That is: control characters, line breaks, marks that turn the direction of writing, characters that can't be seen,
-    and the halves of characters that stand for bytes of names that aren't UTF-8.
-    """
-    return "".join(each if _is_harmless(each) else each.encode("unicode_escape").decode() for each in text)
-
-
-def _is_harmless(character: str) -> bool:
-    # "Zs" are the spaces that stay on their line: Python counts most as unprintable, and macOS puts them into names.
-    return character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"
 
 
 # ---- numbers in words -----------------------------------------------------------------------------------------------

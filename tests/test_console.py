@@ -29,11 +29,11 @@ from monet_watch.console import (
     is_journal,
     open_console,
     overview_json,
-    printable,
     render_overview,
 )
 from monet_watch.ledger import Job, JobState, Overview, WatchState
 from monet_watch.notices import Level, Notice
+from monet_watch.printable import printable
 
 GENEROUS_SECONDS = 30
 NOW = datetime(2026, 5, 14, 12, 0).timestamp()
@@ -104,36 +104,6 @@ def rendered(view, width=120, height=None):
     console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False)
     console.print(render_overview(view, now=NOW, inbox=INBOX, outbox=OUTBOX, height=height))
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
-
-
-# ---- printable
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("\x1b[31mred", "\\x1b[31mred"),
-        ("a\nb\r\tc", "a\\nb\\r\\tc"),
-        ("\x9b31m\x85", "\\x9b31m\\x85"),
-        ("\u202egpj.exe\u2066\u061c", "\\u202egpj.exe\\u2066\\u061c"),
-        ("\u2028\u2029\u200b\ufeff", "\\u2028\\u2029\\u200b\\ufeff"),
-        ("\udcff\ud800", "\\udcff\\ud800"),
-        ("[bold]x[/]", "[bold]x[/]"),
-        ("C:\\photos\\CON.jpg", "C:\\photos\\CON.jpg"),
-        ("睡蓮 été 👩‍🌾 at\u202f3.45\u00a0PM", "睡蓮 été 👩‍🌾 at\u202f3.45\u00a0PM"),
-    ],
-)
-def test_what_could_steer_a_terminal_or_mislead_is_escaped_and_nothing_else(name, shown):
-    assert printable(name) == shown
-
-
-@given(st.text(st.characters()))
-def test_whatever_a_name_holds_it_becomes_one_line_that_can_be_encoded(name):
-    shown = printable(name)
-    shown.encode()
-    assert len(shown.splitlines()) <= 1
-    assert printable(shown) == shown
-    assert not any(ord(each) < 0x20 or 0x7F <= ord(each) < 0xA0 for each in shown)
 
 
 # ---- render_overview

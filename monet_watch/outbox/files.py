@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from monet_watch.errors import OutboxError
+from monet_watch.printable import printable
 
 __all__ = [
     "LONGEST_NAME_BYTES",
@@ -316,12 +317,18 @@ class Outbox:
             if RECORD_NAME in names:
                 yield Path(folder, RECORD_NAME)
 
-    def tell_problem(self, path: PurePosixPath, headline: str, reason: str, remedy: str) -> None:
-        """Say beside where the painting would be what is wrong with ``path`` (in the inbox), and what to do."""
-        text = f"{headline}\n\nFile:       {path}\nWhy:        {reason}\nWhat to do: {remedy}\n"
+    def tell_problem(self, path: PurePosixPath, headline: str, reason: str | Sequence[str], remedy: str) -> None:
+        """Say beside where the painting would be what is wrong with ``path`` (in the inbox), and what to do.
+
+        Each reason is one line, whatever a name in it holds. Raises OutboxError.
+        """
+        reasons = (reason,) if isinstance(reason, str) else reason
+        why = "\n            ".join(map(printable, reasons))
+        file, what_to_do = printable(str(path)), printable(remedy)
+        text = f"{headline}\n\nFile:       {file}\nWhy:        {why}\nWhat to do: {what_to_do}\n"
         target = self._problem(path)
         self.make_folder(_in_utf8(path).parent)
-        write_whole(target, text.encode("utf-8", "backslashreplace"))
+        write_whole(target, text.encode())
 
     def tells_problem(self, path: PurePosixPath) -> bool:
         """Whether what `tell_problem` wrote of ``path`` is there."""

@@ -5,12 +5,13 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from monet_watch.engine.events import Losses
 from monet_watch.errors import OutboxError
+from monet_watch.printable import json_escaped
 from monet_watch.recipes import Recipe
 
 __all__ = [
@@ -24,6 +25,14 @@ __all__ = [
     "WeightsFacts",
     "iso_time",
 ]
+
+
+def _in_utf8(text: object) -> object:
+    """A name, with the bytes that are no UTF-8 as escapes: no JSON holds them."""
+    return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else text
+
+
+_Name = Annotated[str, BeforeValidator(_in_utf8)]
 
 
 class _Record(BaseModel):
@@ -56,14 +65,14 @@ class PhotoFacts(_Record):
 class StyleFacts(_Record):
     """A style picture."""
 
-    name: str
+    name: _Name
     sha256: str
 
 
 class WeightsFacts(_Record):
     """The network's weights: where they came from, and the file's SHA-256."""
 
-    source: str
+    source: _Name
     sha256: str
 
 
@@ -140,7 +149,7 @@ class PaintingRecord(_Record):
     height: int
     styles: tuple[StyleFacts, ...]
     recipe: Recipe
-    origins: dict[str, str]
+    origins: dict[str, _Name]
     weights: WeightsFacts
     machine: MachineFacts
     times: Times
@@ -156,8 +165,8 @@ class PaintingRecord(_Record):
     copied_from: str | None = Field(None, description="folder in the outbox whose files these are, if it is a copy")
 
     def to_bytes(self) -> bytes:
-        """Return the file's content: JSON in UTF-8."""
-        return self.model_dump_json(indent=1).encode() + b"\n"
+        """Return the file's content: JSON in UTF-8, with whatever could steer a terminal escaped."""
+        return json_escaped(self.model_dump_json(indent=1)).encode() + b"\n"
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
