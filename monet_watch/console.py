@@ -175,7 +175,8 @@ class _View:
 
     def lines(self, console: Console, width: int) -> _Block:
         head = [*self._title(width), *_counts(self.overview, width), *_remarks(self.overview, width)]
-        head += self._watched(_Wrap(console, width, limit=None if self.height is None else 2))
+        wrap = _Wrap(console, width, limit=None if self.height is None else 2)
+        head += [*self._troubled(wrap), *self._watched(wrap)]
         sections = self._sections(console, width)
         airy = self._airy
         counts = _fitting(sections, None if self.height is None else self.height - len(head), gap=int(airy))
@@ -210,18 +211,23 @@ class _View:
         lines = wrap(f"Watched by {watch.mode}; {looked}.{restarted}", "dim", indent=0)
         return lines + (wrap(watch.reason, "yellow", indent=0) if watch.limited else [])
 
+    def _troubled(self, wrap: "_Wrap") -> _Block:
+        """What keeps paintings waiting until it passes."""
+        return wrap(self.overview.trouble, "bold red", indent=0) if self.overview.trouble else []
+
     def _sections(self, console: Console, width: int) -> list[_Section]:
         wrap = _Wrap(console, width, limit=None if self.height is None else 1 + self._airy)
         view, counts = self.overview, self.overview.counts
         parts = (
             ("Painting", 4, JobState.RUNNING, _running_blocks(view.running, width)),
             ("Next", 0, JobState.QUEUED, [[_name(job.path, width)] for job in view.queued]),
+            ("Tried again", 2, None, [_put_off(job, wrap, self.now) for job in view.put_off]),
             ("Waiting", 2, JobState.WAITING, [_held_up(job, wrap, "yellow") for job in view.waiting]),
             ("Problems", 3, JobState.PROBLEM, [_held_up(job, wrap, "red") for job in view.problems]),
             ("Done", 1, JobState.DONE, [[_done_line(job, self.now, width)] for job in view.done]),
         )
         return [
-            _Section(title, weight, max(counts.get(state, 0), len(blocks)), blocks)
+            _Section(title, weight, max(counts.get(state, 0) if state else 0, len(blocks)), blocks)
             for title, weight, state, blocks in parts
         ]
 
@@ -331,6 +337,12 @@ def _held_up(job: Job, wrap: _Wrap, style: str) -> _Block:
     return [_name(job.path, wrap.width), *reason, *remedy]
 
 
+def _put_off(job: Job, wrap: _Wrap, now: float) -> _Block:
+    """A photo that something keeps from being painted until it passes: which, when it is tried again, and why."""
+    when = f"At {_time_of_day(job.retry_at, now)}. " if job.retry_at is not None else ""
+    return [_name(job.path, wrap.width), *wrap(f"{when}{job.reason}", "yellow")]
+
+
 def _done_line(job: Job, now: float, width: int) -> Text:
     """When, which, and how it went."""
     at = _time_of_day(job.finished_at, now) if job.finished_at is not None else ""
@@ -419,10 +431,13 @@ def overview_json(overview: Overview) -> dict[str, Any]:
       less than it should), ``trouble`` (why it cannot be watched, or None), ``scanned_at`` (when everything was looked
       through last), ``restarted_at`` and ``restarted_for`` (when and why the watch was last made anew, or None)
     - ``config_fault``: why the config's file, as it is, is not in force; None while it is
+    - ``trouble``: what keeps paintings waiting, or a device from being used, until it passes; None where nothing does
     - ``counts``: number of jobs by state: ``waiting``, ``queued``, ``running``, ``done``, ``problem``
     - ``running``: ``photo``, ``job``, ``step``, ``steps``, ``loss``, ``seconds_per_step``, ``remaining_seconds``,
       ``worker``, ``started_at``, ``width``, ``height``
     - ``queued``: ``photo``, ``job``, ``queued_at``
+    - ``put_off``, those of the queued that are tried again later: ``photo``, ``job``, ``reason``, ``remedy``, ``kind``,
+      ``times``, ``retry_at``
     - ``waiting``: ``photo``, ``job``, ``reason``, ``remedy``, ``kind``, ``seen_at``
     - ``done``: ``photo``, ``job``, ``folder``, ``identity``, ``loss``, ``steps``, ``seconds``, ``finished_at``,
       ``width``, ``height``
@@ -435,11 +450,13 @@ def overview_json(overview: Overview) -> dict[str, Any]:
     """
     return {
         "resting": overview.resting or None,
+        "trouble": overview.trouble or None,
         "watch": _watch_facts(overview.watch) if overview.watch is not None else None,
         "config_fault": overview.config_fault or None,
         "counts": {state.value: overview.counts.get(state, 0) for state in JobState},
         "running": [_running_facts(job) for job in overview.running],
         "queued": [{**_which(job), "queued_at": _utc_or_none(job.queued_at)} for job in overview.queued],
+        "put_off": [_put_off_facts(job) for job in overview.put_off],
         "waiting": [{**_held_up_facts(job), "seen_at": _utc(job.seen_at)} for job in overview.waiting],
         "done": [_done_facts(job) for job in overview.done],
         "problems": [_problem_facts(job) for job in overview.problems],
@@ -479,6 +496,10 @@ def _running_facts(job: Job) -> dict[str, Any]:
 
 def _held_up_facts(job: Job) -> dict[str, Any]:
     return {**_which(job), "reason": job.reason, "remedy": job.remedy, "kind": job.kind}
+
+
+def _put_off_facts(job: Job) -> dict[str, Any]:
+    return {**_held_up_facts(job), "times": job.put_off, "retry_at": _utc_or_none(job.retry_at)}
 
 
 def _problem_facts(job: Job) -> dict[str, Any]:

@@ -263,6 +263,30 @@ def test_why_nothing_is_painted_is_told_below_the_counts_and_to_programs():
     assert overview_json(overview())["resting"] is None
 
 
+def test_what_keeps_paintings_waiting_until_it_passes_is_told_with_the_time_of_the_next_try():
+    later = replace(queued("large.jpg"), reason="Too little memory.", kind="OutOfMemory", put_off=3, retry_at=NOW + 60)
+    held = replace(overview(queued(), later), put_off=(later,), trouble="The outbox cannot be written.")
+    lines = rendered(held)
+    assert lines[2] == "The outbox cannot be written."
+    title = next(number for number, line in enumerate(lines) if line.startswith("Tried again"))
+    at = lines.index("  large.jpg", title)
+    assert lines[at + 1].split() == ["At", f"{datetime.fromtimestamp(NOW + 60):%H:%M}.", "Too", "little", "memory."]
+    data = overview_json(held)
+    assert data["trouble"] == held.trouble
+    assert data["put_off"] == [
+        {
+            "photo": "large.jpg",
+            "job": later.id,
+            "reason": "Too little memory.",
+            "remedy": "",
+            "kind": "OutOfMemory",
+            "times": 3,
+            "retry_at": datetime.fromtimestamp(NOW + 60, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
+    ]
+    assert overview_json(overview())["trouble"] is None
+
+
 def test_the_status_for_programs_has_every_documented_key():
     data = overview_json(
         overview(

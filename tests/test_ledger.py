@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -870,6 +870,82 @@ class TestBatch:
                 wait(ledger, PurePosixPath("third.jpg"))
 
         assert [job.path.name for job in ledger.waiting()] == ["IMG_1234.jpg", "third.jpg"]
+
+
+class TestPuttingOff:
+    """Something that passes keeps a job from being painted: it waits for a stated time, in its place in the queue."""
+
+    TOLD: ClassVar = {"kind": "OutOfMemory", "reason": "too little", "remedy": "wait"}
+
+    def put_off(self, ledger: Ledger, job: Job, seconds: float = 100.0) -> Job:
+        return ledger.put_off(job.id, seconds=seconds, **self.TOLD)
+
+    def test_it_is_queued_again_with_the_reason_and_the_time_and_no_attempt_is_held_against_it(self, ledger, clock):
+        job = ledger.start(queue(ledger).id, "cpu")
+        later = self.put_off(ledger, job)
+        assert (later.state, later.attempts, later.put_off, later.queued_at) == (QUEUED, 0, 1, job.queued_at)
+        assert (later.kind, later.reason, later.remedy) == ("OutOfMemory", "too little", "wait")
+        assert abs(later.retry_at - clock.time - 100) < 5
+        assert [(each.outcome, each.detail) for each in ledger.attempts(job.id)] == [("put off", "too little")]
+
+    def test_others_come_first_until_its_time_has_come_and_then_it_has_its_place_again(self, ledger, clock):
+        first, second = queue(ledger), queue(ledger, OTHER, "b")
+        later = self.put_off(ledger, first)
+        assert ledger.next_queued().id == second.id
+        assert ledger.next_retry() == later.retry_at
+        assert ledger.overview().put_off == (later,)
+        clock.time = later.retry_at
+        assert ledger.next_queued().id == first.id
+        assert ledger.next_retry() is None
+
+    def test_every_time_is_counted_until_it_is_painted(self, ledger, clock):
+        job = queue(ledger)
+        for times in (1, 2, 3):
+            assert self.put_off(ledger, job).put_off == times
+            clock.time += 100
+            started = ledger.start(job.id, "cpu")
+            assert (started.put_off, started.retry_at, started.reason) == (times, None, "")
+        done = ledger.finish(job.id)
+        assert (done.put_off, done.retry_at, done.reason) == (0, None, "")
+
+    def test_it_survives_a_restart(self, ledger, file, clock):
+        later = self.put_off(ledger, queue(ledger))
+        ledger.close()
+        with Ledger.open(file, clock) as reopened:
+            reopened.recover()
+            assert reopened.get(later.id) == later
+            assert reopened.next_queued() is None
+
+    def test_a_clock_that_is_set_back_does_not_make_it_wait_for_years(self, ledger, clock):
+        job = queue(ledger)
+        self.put_off(ledger, job)
+        clock.time -= 1e8
+        assert ledger.next_queued().id == job.id
+
+    def test_who_asks_for_it_ends_the_pause_of_one_or_of_all(self, ledger):
+        first, second, third = (queue(ledger, PurePosixPath(f"{name}.jpg"), name) for name in "abc")
+        for job in (first, second):
+            self.put_off(ledger, job)
+        assert ledger.hurry([second.id, third.id]) == 1
+        assert ledger.get(second.id) == second
+        assert ledger.hurry() == 1
+        assert ledger.overview().put_off == ()
+
+    def test_a_photo_that_is_touched_begins_anew(self, ledger):
+        self.put_off(ledger, queue(ledger))
+        waiting = ledger.wait(PHOTO, size=1, mtime_ns=1, reason="touched")
+        assert (waiting.put_off, waiting.retry_at) == (0, None)
+
+    def test_one_that_is_waiting_or_done_cannot_be_put_off(self, ledger):
+        job = ledger.wait(PHOTO, size=1, mtime_ns=1, reason="new")
+        with pytest.raises(LedgerError, match="cannot be put off"):
+            self.put_off(ledger, job)
+
+    def test_a_running_one_that_was_overtaken_goes(self, ledger):
+        job = ledger.start(queue(ledger).id, "cpu")
+        newer = queue(ledger, identity="newer")
+        assert self.put_off(ledger, job).id == newer.id
+        assert ledger.known(PHOTO) == (newer,)
 
 
 class TestTheFile:
