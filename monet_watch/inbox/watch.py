@@ -208,6 +208,7 @@ class _Running:
         self._parts = parts
         self._mounted = mounted
         self._mounts = _mounts_of(home.path, mounted)
+        self._is_remounted = False
         self._post = post
         self._poller = Poller(home, parts, post, polling_seconds)
         self._events: _Events | None = None
@@ -269,10 +270,10 @@ class _Running:
 
     def _mounts_changed(self) -> bool:
         mounted = mountinfo()
-        if mounted == self._mounted:
-            return False
-        self._mounted = mounted
-        return _mounts_of(self._home.path, mounted) != self._mounts
+        if mounted != self._mounted:
+            self._mounted = mounted
+            self._is_remounted = _mounts_of(self._home.path, mounted) != self._mounts
+        return self._is_remounted
 
     def stop(self) -> None:
         """End the threads, but don't wait for ever for one that hangs on a dead network mount."""

@@ -317,8 +317,8 @@ def test_a_share_that_is_mounted_below_the_inbox_is_watched_and_its_photos_wait_
         (share / "style.yaml").write_text("stepz: 1\n")
         (share / "a.png").write_bytes(arriving.comes("nas/a.png"))
         daemon.does(shlex.join(["mount", "--bind", str(share), str(home.inbox / "nas")]))
-        daemon.wait_for("settings-broken")
-        daemon.wait_for("waiting", "nas/a.png")
+        wait_until(lambda: "what is mounted in the inbox has changed" in said(daemon, "watching", ""), "it is noticed")
+        wait_until(lambda: "stepz" in said(daemon, "waiting", "nas/a.png"), "its settings are found to be broken")
         daemon.does(shlex.join(["umount", str(home.inbox / "nas")]))
         wait_until(lambda: "not mounted" in said(daemon, "problem", "nas"), "it is told that the share is away")
         assert waiting(home) == {"nas/a.png"}

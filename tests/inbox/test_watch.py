@@ -601,7 +601,8 @@ def test_a_share_that_is_mounted_or_unmounted_below_the_inbox_ends_the_watch_so_
         says(mounted(root) + "\n99 27 0:99 / /elsewhere rw - nfs4 x rw")
         assert not watch.trouble()
         says(mounted(root, ("nas", "nfs4")))
-        assert "what is mounted in the inbox has changed" in watch.trouble()
+        for _ in range(2):
+            assert "what is mounted in the inbox has changed" in watch.trouble(), "however often it is asked"
 
 
 def test_folders_without_interest_are_not_watched(root, posted):
