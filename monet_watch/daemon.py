@@ -109,6 +109,7 @@ class DaemonParts:
     dispatch: Dispatch
     desk: Desk
     config_file: ConfigFile
+    renew_claim: Callable[[], None]
     make_watch: Callable[[], Watch]
     notifier: Notifier
     view: View
@@ -495,6 +496,7 @@ class Daemon:
         self._feed_watchdog()
         if self._is_due("heartbeat", HEARTBEAT_SECONDS):
             self._parts.ledger.note(HEARTBEAT_KEY, str(self._parts.now()))
+            self._parts.renew_claim()
             self._look_for_ledger()
         if self._is_due("tidy", HOUSEKEEPING_SECONDS):
             self._parts.tidy()

@@ -15,6 +15,7 @@ from monet_watch import weights
 from monet_watch.aftercare import Aftercare
 from monet_watch.arrivals import Arrivals, ArrivalsParts
 from monet_watch.checkpoints import Checkpoints
+from monet_watch.claim import OutboxClaim
 from monet_watch.config import Config, state_folder
 from monet_watch.console import ConsoleView
 from monet_watch.crew import Crew, FromWorker, WorkerFactory
@@ -103,12 +104,13 @@ def run_daemon(house: House) -> Outcome:
     _make_folder(config.outbox, "outbox")
     with ExitStack() as stack:
         stack.enter_context(single_instance(state, _PATIENCE_SECONDS))
+        claim = stack.enter_context(OutboxClaim(config.outbox))
         stack.enter_context(stop_signals(house.mailbox.post))
         ledger = stack.enter_context(Ledger.open(state / LEDGER_NAME))
         ledger.note(CONFIG_FAULT_KEY, "")
         outbox = Outbox(config.outbox, config.stages_kept)
         found, undelivered = find_weights(config, house.environ), Undelivered(state / "undelivered")
-        rooms = _Rooms(house, ledger, outbox, state, found, undelivered)
+        rooms = _Rooms(house, ledger, outbox, state, found, undelivered, claim)
         stack.enter_context(house.console)
         _tidy(rooms)
         return _run_and_renew(rooms)
@@ -225,6 +227,7 @@ class _Rooms:
     state: Path
     weights: WeightsFile
     undelivered: Undelivered
+    claim: OutboxClaim
 
     @property
     def config(self) -> Config:
@@ -268,6 +271,7 @@ class _Rooms:
             arrivals=arrivals,
             dispatch=dispatch,
             desk=self._desk(arrivals, dispatch),
+            renew_claim=self.claim.renew,
             config_file=ConfigFile(config, self.house.load, self._check, time.monotonic),
             make_watch=lambda: WatchdogWatch(
                 config.inbox, post, Mode(config.watch), config.polling_seconds, self.sieve.enters

@@ -219,6 +219,7 @@ class Rehearsal:
                 tell=self.notices.append,
                 clock=self.clock,
                 now=self.time_of_day,
+                renew_claim=lambda: None,
                 config_file=ConfigFile(Config(), self.load, lambda config: None, self.clock),
                 hours=self._hours,
                 rescan_seconds=300.0,

@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import yaml
 
+from monet_watch.claim import CLAIM_NAME
 from monet_watch.ledger import Ledger
 from monet_watch.outbox.record import PaintingRecord
 
@@ -247,8 +248,8 @@ class Home:
         return sorted(str(path.parent.relative_to(self.outbox)) for path in found)
 
     def snapshot(self, below: str = ".") -> Mapping[Path, tuple[int, bytes]]:
-        """Every file of the outbox, with its time and its bytes."""
-        files = (path for path in (self.outbox / below).rglob("*") if path.is_file())
+        """Every file of the outbox, with its time and its bytes, but for the claim of the daemon that is at work."""
+        files = (path for path in (self.outbox / below).rglob("*") if path.is_file() and path.name != CLAIM_NAME)
         return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
     def ledger(self) -> Ledger:

@@ -189,3 +189,18 @@ def test_a_style_that_changes_while_photos_wait_is_the_one_that_they_are_painted
         assert styles["a"] == ["style.png"]
         assert styles["b"] == ["style.jpg"]
         assert sorted(map(str, styles.values())) == ["['style.jpg']", "['style.jpg']", "['style.png']"]
+
+
+def test_a_second_daemon_on_the_same_outbox_is_refused_with_the_firsts_number_and_a_restart_after_a_kill_is_not(home):
+    with home.daemon() as daemon:
+        daemon.wait_for("started")
+        home.configure(state="another state")
+        second = command(home, "run", "--once")
+        assert second.returncode == 1
+        assert f"process {daemon.pid} on " in second.stderr
+        home.configure(state="state")
+        assert f"process {daemon.pid}" in command(home, "run", "--once").stderr
+        daemon.kill()
+        daemon.ended()
+    with home.daemon() as daemon:
+        daemon.wait_for("started")
