@@ -18,7 +18,7 @@ __all__ = ["RESTART_KEYS", "WORKER_KEYS", "ConfigFile", "Renewal", "changes"]
 RESTART_KEYS = frozenset({"inbox", "outbox", "state", "log.format"})
 """What a running daemon cannot change."""
 
-WORKER_KEYS = frozenset({"weights", "devices", "threads", "memory_limit", "nice", "hang_seconds"})
+WORKER_KEYS = frozenset({"weights", "devices", "threads", "memory_limit", "nice", "hang_seconds", "decode_seconds"})
 """What workers are made of."""
 
 _LOOK_SECONDS = 1.0

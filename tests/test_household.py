@@ -14,6 +14,7 @@ from monet_watch.errors import AlreadyRunningError, WeightsError
 from monet_watch.household import House, ask, find_weights, run_daemon, weights_folder
 from monet_watch.ledger import LEDGER_NAME, JobState, Ledger
 from monet_watch.notices import Notice
+from monet_watch.renewal import WORKER_KEYS
 from monet_watch.requests import Act, Request, RequestBox
 from monet_watch.service import single_instance
 from monet_watch.workers.base import Allowance, WeightsFile
@@ -72,6 +73,39 @@ def test_a_worker_is_allowed_what_the_config_says_and_those_on_a_card_of_their_o
     worker = household._worker_factory(weights, config)(devices[0], lambda event: None)
 
     assert worker._allowance == Allowance(3, memory_bytes=2**30, sharers=sharers, nice=7, decode_seconds=8.0)
+
+
+OTHERS = {
+    "weights": "torchvision",
+    "devices": ("cpu",),
+    "threads": 3,
+    "memory_limit": "1 GiB",
+    "hang_seconds": 7.0,
+    "retry_seconds": 7.0,
+    "settle_seconds": 7.0,
+    "rescan_seconds": 7.0,
+    "active_hours": ("22:00-07:00",),
+    "nice": 7,
+    "keep_stages": "none",
+    "limit_megapixels": 7.0,
+    "decode_seconds": 7.0,
+    "defaults": {"steps": 7},
+}
+
+
+@pytest.mark.parametrize("key", OTHERS)
+def test_the_keys_that_ask_for_new_workers_are_those_that_reach_the_workers(tmp_path, key):
+    def made(config):
+        files = {name: WeightsFile(name, tmp_path / name, "00" * 32) for name in ("oxford", "torchvision")}
+        rooms = household._Rooms(
+            House(config, {}, None, Mailbox()), None, None, tmp_path, files[config.weights], None, None
+        )
+        crew = rooms.crew()
+        workers = [crew._make_worker(place.device, lambda event: None) for place in crew.places]
+        return crew._hang_seconds, [(worker._device, worker._weights, worker._allowance) for worker in workers]
+
+    is_another = made(load_config(None, {key: OTHERS[key]})) != made(load_config(None))
+    assert is_another == (key in WORKER_KEYS)
 
 
 def painted_elsewhere(home: Home, *names: str) -> None:

@@ -276,4 +276,4 @@ def test_no_photo_was_painted_in_vain(home, daemon):
     folders = [str(job.folder) for job in overview.done]
     assert sorted(folders) == home.records()
     assert len(list(daemon.told("painting"))) <= len(folders) + 4  # a truncated photo may begin
-    assert not [path for path in home.outbox.rglob("*") if path.name.startswith(".")]
+    assert not [path for path in home.outbox.rglob("*") if path.suffix == ".tmp"]

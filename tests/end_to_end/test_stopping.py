@@ -125,7 +125,7 @@ def test_a_daemon_killed_in_mid_job_takes_its_worker_along_and_goes_on_at_the_ne
         assert daemon.ended() == -signal.SIGKILL
         wait_until(lambda: not Path(f"/proc/{worker}").exists(), "the end of the worker")
     assert_goes_on_and_finishes(home, step + 30)
-    assert not [path for path in home.outbox.rglob("*") if path.name.startswith(".")]
+    assert not [path for path in home.outbox.rglob("*") if path.suffix == ".tmp"]
 
 
 def test_a_run_on_what_is_painted_paints_nothing_even_without_its_state(tmp_path):
