@@ -2,11 +2,18 @@
 
 The way of a photo: seen (event or scan) → at rest → hashed → settings resolved → queued. Everything here runs in the
 daemon's loop; the reading of files is done by the surveyor's thread, which posts what it found.
+
+A bulk of a hundred thousand photos goes this way in parts, each of which takes the loop for a moment only: what a scan
+has found is compared with the ledger piece by piece, in the order of the paths that both are sorted by; looks and
+hashes are worked off as they come; and what belongs together is one transaction, with one wait for the disk.
 """
 
-from collections.abc import Callable, Collection, Mapping
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from monet_watch.errors import OutboxError, SettingsError
@@ -22,6 +29,7 @@ from monet_watch.inbox.survey import (
     Surveyor,
     UnreadablePhotoError,
     look,
+    look_at_all,
 )
 from monet_watch.ledger import Job, JobState, Known, Ledger
 from monet_watch.notices import Level, Listener, tell
@@ -34,6 +42,8 @@ __all__ = ["Arrivals", "ArrivalsParts"]
 _SETTLING = "It was seen; it is taken when nobody has written to it for a while."
 _EMPTY = "It is empty; it is taken when something has been written to it."
 _INBOX = PurePosixPath()
+_MOMENT_SECONDS = 0.1  # for which a bulk may take the loop at a time
+_PART = 400  # photos that are worked off together
 _UNFINISHED = (JobState.WAITING, JobState.QUEUED, JobState.PROBLEM)
 
 
@@ -61,6 +71,9 @@ class Arrivals:
         self._tell = partial(tell, parts.tell)
         self._admit = admit
         self._scans = 0
+        self._comparisons: deque[_Comparison] = deque()
+        self._hashed: deque[Hashed] = deque()
+        self._text: tuple[Plan | None, str] = None, ""
         self._hashing: set[PurePosixPath] = set()
         self._held: dict[PurePosixPath, FileFacts] = {}
         self._settings_seen: dict[PurePosixPath, FileFacts] = {}
@@ -77,7 +90,7 @@ class Arrivals:
     @property
     def busy(self) -> bool:
         """Whether anything is on its way to the queue; empty files, which may stay so for ever, do not count."""
-        return self._scans > 0 or bool(self._hashing) or self._parts.settling.changing
+        return self._scans > 0 or bool(self._hashing or self._hashed) or self._parts.settling.changing
 
     @property
     def broken_folders(self) -> int:
@@ -85,8 +98,23 @@ class Arrivals:
         return len(self._broken)
 
     def next_due(self) -> float | None:
-        """When `look_again` has something to do, on the monotonic clock."""
-        return self._parts.settling.next_due()
+        """When `tend` has something to do, on the monotonic clock."""
+        return self._parts.now() if self._comparisons or self._hashed else self._parts.settling.next_due()
+
+    def tend(self) -> None:
+        """Go on with what there is to do, for a moment. Raises InboxGoneError where the inbox is away."""
+        until = self._parts.now() + _MOMENT_SECONDS
+        while self._tend_parts() and self._parts.now() < until:
+            pass
+
+    def _tend_parts(self) -> bool:
+        """Do a part of everything; whether there was anything to do."""
+        at_work = [self._look_again(), bool(self._comparisons), bool(self._hashed)]
+        if self._comparisons:
+            self._compare(self._comparisons[0])
+        if self._hashed:
+            self._queue_hashed()
+        return any(at_work)
 
     # Seen.
 
@@ -114,34 +142,63 @@ class Arrivals:
             self._see(path, facts, self._newest(path), closed)
 
     def scanned(self, scanned: Scanned) -> None:
-        """A scan has ended: whatever events missed is made good.
+        """A scan has ended: whatever events missed is made good, settings at once, photos by `tend`.
 
         Raises InboxGoneError, and believes nothing of it, where the inbox is away.
         """
-        self._scans = max(0, self._scans - 1)
-        known = self._parts.ledger.known_paths(scanned.sub)
-        present = {found.path for found in scanned.found}
-        self._check_presence(scanned.sub, present, known)
+        try:
+            self._check_presence(scanned)
+        except InboxGoneError:
+            self._scans = max(0, self._scans - 1)
+            raise
         self._parts.planner.refresh()
         self._recheck_broken()
-        with self._parts.ledger.batch():
-            for found in sorted(scanned.found, key=_settings_first):
-                if found.kind is Kind.SETTINGS:
-                    self._see_settings(found.path, found.facts, closed=False)
-                else:
-                    self._see(found.path, found.facts, known.get(found.path), closed=False)
-            for path in [*known, *self._settings_seen]:
-                if path not in present and scanned.covers(path):
-                    self._missed(path, known.get(path))
+        settings = {found.path: found.facts for found in scanned.found if found.kind is Kind.SETTINGS}
+        with self._parts.ledger.batch(durable=False):
+            for path, facts in settings.items():
+                self._see_settings(path, facts, closed=False)
+            for path in [path for path in self._settings_seen if path not in settings and scanned.covers(path)]:
+                if self._parts.presence.share_missing_above(path) is None:
+                    self._settings_gone(path)
+        self._comparisons.append(_Comparison(scanned))
 
-    def _check_presence(
-        self, folder: PurePosixPath, present: Collection[PurePosixPath], known: Mapping[PurePosixPath, Known]
-    ) -> None:
+    def _compare(self, comparison: "_Comparison") -> None:
+        """Compare a part of what a scan found with the ledger. Raises InboxGoneError where the inbox is away."""
+        part = comparison.part()
+        known, upto = self._parts.ledger.known_between(comparison.after, comparison.upto(part), _PART)
+        try:
+            with self._parts.ledger.batch(durable=False):
+                part = [(raw, found) for raw, found in part if upto is None or raw <= upto]
+                for raw, found in part:
+                    self._see(found.path, found.facts, known.pop(raw, None), closed=False)
+                for raw, each in known.items():
+                    self._missed(PurePosixPath(os.fsdecode(raw)), each, comparison.scanned)
+        except InboxGoneError:
+            self._end_comparison()  # the scan when it is there again makes good what is left
+            raise
+        comparison.at += len(part)
+        if upto == comparison.end:
+            self._end_comparison()
+            self._tell_scanned(comparison.scanned)
+        comparison.after = upto or b""
+
+    def _end_comparison(self) -> None:
+        self._comparisons.popleft()
+        self._scans = max(0, self._scans - 1)
+
+    def _tell_scanned(self, scanned: Scanned) -> None:
+        if scanned.sub == _INBOX:
+            text = f"{len(scanned.found)} files of interest lie in the inbox."
+            self._tell("scanned", text, details={"files": len(scanned.found)}, level=Level.DEBUG)
+
+    def _check_presence(self, scanned: Scanned) -> None:
         presence = self._parts.presence
-        if folder != _INBOX:
+        if scanned.sub != _INBOX:
             presence.check()
             return
-        presence.scanned(present, is_missed=any(each.state in _UNFINISHED for each in known.values()))
+        counts = self._parts.ledger.overview(recent=0).counts
+        found = [found.path for found in scanned.found]
+        presence.scanned(found, is_missed=any(counts[state] for state in _UNFINISHED))
         missing = presence.missing()
         for share in missing:
             if share not in self._shares_missing:
@@ -243,7 +300,7 @@ class Arrivals:
             elif known.state is JobState.QUEUED:
                 self._keep_priority(path.parent, known)
         else:
-            self._settle(path, facts, closed)
+            self._settle(path, facts, closed, is_new=known is None)
 
     def _keep_priority(self, folder: PurePosixPath, known: Known) -> None:
         """See that what is queued of ``folder`` has the priority that its settings give it."""
@@ -251,9 +308,9 @@ class Arrivals:
         if plan is not None and plan.priority != known.priority:
             self._parts.ledger.prioritise(folder, plan.priority)
 
-    def _settle(self, path: PurePosixPath, facts: FileFacts, closed: bool) -> None:
+    def _settle(self, path: PurePosixPath, facts: FileFacts, closed: bool, is_new: bool = False) -> None:
         ledger = self._parts.ledger
-        if any(job.state is JobState.PROBLEM for job in ledger.known(path)):
+        if not is_new and any(job.state is JobState.PROBLEM for job in ledger.known(path)):
             ledger.forget(path)  # whoever touches a photo with a problem has its attempts counted anew
         reason = _SETTLING if facts.size else _EMPTY
         job = ledger.wait(path, size=facts.size, mtime_ns=facts.mtime_ns, reason=reason)
@@ -281,25 +338,28 @@ class Arrivals:
             return Known(job.state, job.size, job.mtime_ns, job.settings_key, job.photo_sha256, job.priority)
         return None
 
-    def _missed(self, path: PurePosixPath, known: Known | None) -> None:
-        if known is None and self._parts.presence.share_missing_above(path) is None:
-            self._settings_gone(path)
-        elif known is not None and known.state in _UNFINISHED:
+    def _missed(self, path: PurePosixPath, known: Known, scanned: Scanned) -> None:
+        """The scan did not find ``path``; it may have come since, or may be left alone by the settings of today."""
+        if known.state not in _UNFINISHED or not scanned.covers(path):
+            return
+        if self._parts.sieve.kind(path) is Kind.NOTHING or self._look(path) is None:
             self.gone(path)
 
     # At rest.
 
-    def look_again(self) -> None:
-        """Look at what may be whole by this time."""
+    def _look_again(self) -> bool:
+        """Look at what may be whole by this time, or at a part of it; whether there was any."""
         parts = self._parts
-        for path in parts.settling.due(parts.now()):
-            match parts.settling.looked(path, self._look(path), parts.now()):
+        due = parts.settling.due(parts.now(), _PART)
+        for path, facts in look_at_all(parts.inbox, due):
+            match parts.settling.looked(path, facts, parts.now()):
                 case Whole(_, facts):
                     self._at_rest(path, facts)
                 case Gone():
                     self.gone(path)
                 case _:
                     pass
+        return bool(due)
 
     def _at_rest(self, path: PurePosixPath, facts: FileFacts) -> None:
         if self._parts.sieve.kind(path) is Kind.SETTINGS:
@@ -313,12 +373,26 @@ class Arrivals:
     # Hashed.
 
     def hashed(self, hashed: Hashed) -> None:
-        """The photo is whole and its bytes are known: queue it, or hold it until its settings are mended."""
-        self._hashing.discard(hashed.path)
+        """The photo is whole and its bytes are known: `tend` queues it."""
+        self._hashed.append(hashed)
+
+    def _queue_hashed(self) -> None:
+        """Queue some of the photos whose bytes are known; what follows from that comes when it is on disk."""
+        some = tuple(islice(self._hashed, _PART))
+        with self._parts.ledger.batch():
+            jobs = [job for job in map(self._queue, some) if job is not None]
+        for hashed in some:
+            self._hashed.popleft()
+            self._hashing.discard(hashed.path)
+        for job in jobs:
+            self._admit(job)
+
+    def _queue(self, hashed: Hashed) -> Job | None:
+        """Queue the photo, or hold it until its settings are mended."""
         plan = self._plan(hashed.path.parent)
         if plan is None:
             self._hold(hashed.path, hashed.facts)
-            return
+            return None
         self._held.pop(hashed.path, None)
         plan = self._in_force(hashed.path, plan, hashed.sha256)
         self._clear_problem(hashed.path)
@@ -329,13 +403,19 @@ class Arrivals:
             photo_sha256=hashed.sha256,
             settings_key=plan.settings_key,
             identity=identity(hashed.sha256, plan.settings_key),
-            settings=plan.to_json(),
+            settings=self._text_of(plan),
             steps=plan.recipe.steps,
             priority=plan.priority,
         )
         if job.state is JobState.QUEUED:
             self._tell("queued", "It is whole and waits for its turn.", job)
-        self._admit(job)
+        return job
+
+    def _text_of(self, plan: Plan) -> str:
+        """The plan as text; photos of one folder come one after the other, and have one plan."""
+        if self._text[0] is not plan:
+            self._text = plan, plan.to_json()
+        return self._text[1]
 
     def hash_failed(self, failed: HashFailed) -> None:
         """The photo could not be read: gone, changed meanwhile, or not readable."""
@@ -411,6 +491,9 @@ class Arrivals:
 
     def _painted(self, path: PurePosixPath, plan: Plan, sha256: str) -> list[Job]:
         """What counts as the photo's painting: its path's own, under way or the latest, or else one that it copies."""
+        keys = (plan.settings_key, *plan.former_keys)
+        if not self._parts.ledger.has_begun(path, [identity(sha256, key) for key in keys]):
+            return []
         jobs = [job for job in self._parts.ledger.known(path) if job.settings]
         running, done = ([job for job in jobs if job.state is state] for state in (JobState.RUNNING, JobState.DONE))
         own = [job for job in (*running, *done[:1]) if job.photo_sha256 == sha256]
@@ -468,6 +551,21 @@ def _not_mounted(share: PurePosixPath) -> str:
     return f"What was mounted at {share} in the inbox is not mounted."
 
 
-def _settings_first(found: Found) -> tuple[bool, PurePosixPath]:
-    """A folder's settings before its photos, and those by name, which is the order in which they are painted."""
-    return found.kind is not Kind.SETTINGS, found.path
+class _Comparison:
+    """A scan that is compared with the ledger, and how far that is: all paths up to ``after`` are done."""
+
+    def __init__(self, scanned: Scanned) -> None:
+        self.scanned = scanned
+        self.photos = [found for found in scanned.found if found.kind is Kind.PHOTO]
+        self.at = 0
+        above = os.fsencode(scanned.sub)
+        self.after = b"" if scanned.sub == _INBOX else above + b"/"
+        self.end = None if scanned.sub == _INBOX else above + b"0"  # the character that follows the slash
+
+    def part(self) -> list[tuple[bytes, Found]]:
+        """The next photos, with the bytes of their paths."""
+        return [(os.fsencode(found.path), found) for found in self.photos[self.at : self.at + _PART]]
+
+    def upto(self, part: Sequence[tuple[bytes, Found]]) -> bytes | None:
+        """The last path of ``part``; of the last part, where all of the scanned folder ends."""
+        return part[-1][0] if self.at + len(part) < len(self.photos) else self.end

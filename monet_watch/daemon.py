@@ -50,6 +50,8 @@ HEARTBEAT_SECONDS = 10.0
 _DRAIN_SECONDS = 7.0  # for a checkpoint after a stop was asked for; the whole must end within ten, however busy
 _LONGEST_NAP_SECONDS = 1.0
 _VIEW_SECONDS = 0.25
+_VIEW_SHARE = 0.02  # of the loop's time is the most that goes into telling how things stand
+_MOMENT_SECONDS = 0.1  # for which messages may keep the loop from what is due
 _RETRY_WATCH_SECONDS = 15.0
 _WATCH_PATIENCE_SECONDS = 600.0  # in which an inbox that is there must be watched, if it is ever to be
 _DESK_SECONDS = 1.0
@@ -204,6 +206,8 @@ class Daemon:
         if self._outage is not None:
             yield self._outage.until
             return
+        if self._unheard:
+            yield self._parts.clock()
         yield from self._due.values()
         if (due := self._parts.dispatch.next_due()) is not None:
             yield due
@@ -243,8 +247,12 @@ class Daemon:
             message = self._parts.mailbox.next(0)
 
     def _hear_all(self) -> None:
-        """Handle each message; one at which the ledger fails is heard once more when it can be used again."""
-        while self._unheard:
+        """Handle each message; one at which the ledger fails is heard once more when it can be used again.
+
+        What is due does not wait for the end of a flood: after a moment the rest waits for the next turn.
+        """
+        until = self._parts.clock() + _MOMENT_SECONDS
+        while self._unheard and self._parts.clock() <= until:
             self._changed = True
             self._handle(self._unheard[0])
             self._unheard.popleft()
@@ -327,8 +335,6 @@ class Daemon:
         for error in scanned.errors:
             self._tell("problem", f"It cannot be looked at: {error.reason}", error.path, Level.WARNING)
         if scanned.sub == PurePosixPath():
-            text = f"{len(scanned.found)} files of interest lie in the inbox."
-            self._tell("scanned", text, details={"files": len(scanned.found)}, level=Level.DEBUG)
             self._note_watch(trouble="", scanned_at=self._parts.now())
 
     def _inbox_gone(self, reason: str, remedy: str) -> None:
@@ -400,7 +406,7 @@ class Daemon:
         if self._stop_at is None:
             if not self._inbox_away:
                 with contextlib.suppress(InboxGoneError):  # the scan that is due tells of it
-                    self._parts.arrivals.look_again()
+                    self._parts.arrivals.tend()
             if self._is_due("scan", self._parts.rescan_seconds):
                 self._parts.arrivals.scan()
             self._tend_watch()
@@ -545,10 +551,12 @@ class Daemon:
 
     def _show(self) -> None:
         if self._changed and self._parts.clock() >= self._view_at:
+            began = self._parts.clock()
             overview = self._parts.ledger.overview()
             self._parts.view.update(overview)
             self._parts.notifier.status(_status_line(overview))
-            self._view_at = self._parts.clock() + _VIEW_SECONDS
+            took = self._parts.clock() - began  # which grows with the number of photos
+            self._view_at = self._parts.clock() + max(_VIEW_SECONDS, took / _VIEW_SHARE)
             self._changed = False
 
     def _stop(self) -> None:

@@ -146,19 +146,26 @@ class Database:
 
     def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
         """Return what a query finds."""
-        with _translated(self._path):
+        # Not by a context manager: there are several of these for each photo, and that would cost more than they do.
+        try:
             found: list[sqlite3.Row] = self._connection.execute(sql, values).fetchall()
-            return found
+        except sqlite3.Error as error:
+            raise _in_words(self._path, error) from error
+        return found
 
     def change(self, sql: str, *values: object) -> int:
         """Execute a change; return how many rows it met."""
-        with _translated(self._path):
+        try:
             return self._connection.execute(sql, values).rowcount
+        except sqlite3.Error as error:
+            raise _in_words(self._path, error) from error
 
     def insert(self, sql: str, *values: object) -> int:
         """Execute an INSERT of one row; return the row's id."""
-        with _translated(self._path):
+        try:
             return self._connection.execute(sql, values).lastrowid or 0
+        except sqlite3.Error as error:
+            raise _in_words(self._path, error) from error
 
     @contextlib.contextmanager
     def transaction(self, durable: bool = True) -> Iterator[None]:
@@ -287,9 +294,13 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        reason, code = str(error), _code(error)
-        kind = LedgerUnavailableError if code in _UNAVAILABLE else LedgerError
-        raise kind(f"The record {path} cannot be used: {reason}.", _REMEDIES.get(code, "")) from error
+        raise _in_words(path, error) from error
+
+
+def _in_words(path: Path, error: sqlite3.Error) -> LedgerError:
+    reason, code = str(error), _code(error)
+    kind = LedgerUnavailableError if code in _UNAVAILABLE else LedgerError
+    return kind(f"The record {path} cannot be used: {reason}.", _REMEDIES.get(code, ""))
 
 
 def _code(error: sqlite3.Error) -> int:

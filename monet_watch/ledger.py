@@ -375,9 +375,12 @@ class Ledger:
         """Whether its file is still where it was opened. What is written into one that is not is lost."""
         return self._database.is_in_place()
 
-    def batch(self) -> AbstractContextManager[None]:
-        """Keep all changes made inside together, with one wait for the disk; an exception undoes them all."""
-        return self._database.transaction()
+    def batch(self, durable: bool = True) -> AbstractContextManager[None]:
+        """Keep all changes made inside together, with one wait for the disk; an exception undoes them all.
+
+        Without ``durable`` nobody waits for the disk, and a power cut (but no crash of this program) may undo them.
+        """
+        return self._database.transaction(durable)
 
     # One photo.
 
@@ -391,24 +394,55 @@ class Ledger:
         """Return all jobs of ``path``; the first is what the photo on disk last led to."""
         return self._jobs("WHERE path = ? ORDER BY turn DESC, finished_at DESC, id DESC", path)
 
+    def has_begun(self, path: PurePosixPath, identities: Collection[str]) -> bool:
+        """Whether ``path`` is being painted or has been, or any photo of one of the ``identities`` has been."""
+        marks = ", ".join("?" * len(identities))
+        found = self._database.rows(
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE path = ? AND state IN ('running', 'done'))"
+            f" OR EXISTS (SELECT 1 FROM jobs WHERE identity IN ({marks}) AND state = 'done')",
+            _stored(path),
+            *identities,
+        )
+        return bool(found[0][0])
+
     def known_paths(self, folder: PurePosixPath = _INBOX) -> dict[PurePosixPath, Known]:
         """Return for every path below ``folder`` what the photo on disk last led to."""
-        within, bounds = _below(folder)
+        start = os.fsencode(folder)
+        known, _ = self.known_between(start + b"/", start + b"0") if folder.parts else self.known_between(b"", None)
+        known.pop(start + b"0", None)  # the nought comes right after the slash, and is not below the folder
+        return {_path(path): each for path, each in known.items()}
+
+    def known_between(
+        self, after: bytes, upto: bytes | None, most: int | None = None
+    ) -> tuple[dict[bytes, Known], bytes | None]:
+        """Return what `known_paths` does, by the paths' bytes, of those greater than ``after``; and the last of them.
+
+        ``upto`` is the last path (None: there is no last one), which is returned, unless the answer ends earlier: no
+        more than ``most`` rows are read, so that a large inbox can be looked through in parts of a moment each.
+        """
+        ceiling = "" if upto is None else "AND path <= ?"
         rows = self._database.rows(
-            f"SELECT path, state, size, mtime_ns, settings_key, photo_sha256, priority FROM jobs {within}"
-            " ORDER BY path, turn, finished_at, id",  # of the rows of a path, the last one stays in the dict
-            *bounds,
+            "SELECT path, state, size, mtime_ns, settings_key, photo_sha256, priority FROM jobs"
+            f" WHERE path > ? {ceiling} ORDER BY path, turn, finished_at, id LIMIT {-1 if most is None else most}",
+            *((after,) if upto is None else (after, upto)),
         )
-        return {
-            _path(path): Known(JobState(state), size, int(mtime_ns), settings_key, photo_sha256, priority)
-            for path, state, size, mtime_ns, settings_key, photo_sha256, priority in rows
-        }
+        if len(rows) == most:
+            cut = rows[-1][0]  # it may have rows that were not read
+            rows = [row for row in rows if row[0] != cut]
+            if not rows:
+                return self.known_between(after, cut)
+            upto = rows[-1][0]
+        # Of the rows of a path, the last one stays in the dict.
+        return {row[0]: Known(_STATES[row[1]], row[2], int(row[3]), *row[4:]) for row in rows}, upto
 
     def wait(
         self, path: PurePosixPath, *, size: int, mtime_ns: int, reason: str, remedy: str = "", kind: str = ""
     ) -> Job:
-        """The photo cannot be queued yet: make its row, or set its unfinished one back, and say why."""
-        with self._database.transaction():
+        """The photo cannot be queued yet: make its row, or set its unfinished one back, and say why.
+
+        A power cut may undo it: the next scan sees the photo again.
+        """
+        with self._database.transaction(durable=False):
             return self._put(
                 path,
                 state=JobState.WAITING,
@@ -440,13 +474,16 @@ class Ledger:
         with the photo's size and time, and is the newest of its path.
         """
         with self._database.transaction():
-            for twin in self._twin(path, identity):
-                if twin.state in (JobState.RUNNING, JobState.DONE):
+            rows = self._standing(path)
+            for twin in rows:
+                if twin["identity"] == identity and twin["state"] in (JobState.RUNNING, JobState.DONE):
                     self.forget(path)
-                    return self._update(twin.id, size=size, mtime_ns=str(mtime_ns), turn=self._next_turn())
-            return self._put(
+                    return self._update(twin["id"], size=size, mtime_ns=str(mtime_ns), turn=self._next_turn())
+            unfinished = next((row for row in rows if row["state"] not in (JobState.RUNNING, JobState.DONE)), None)
+            return self._put_over(
+                unfinished,
                 path,
-                **self._fresh(path, identity, priority),
+                **self._fresh(unfinished, path, identity, priority),
                 state=JobState.QUEUED,
                 size=size,
                 mtime_ns=str(mtime_ns),
@@ -865,11 +902,20 @@ class Ledger:
     def _remove(self, job: Job) -> None:
         self._database.change("DELETE FROM jobs WHERE id = ?", job.id)
 
+    def _standing(self, path: PurePosixPath) -> list[Row]:
+        """All that decides about what can become of a path's rows, without their texts."""
+        return self._database.rows("SELECT id, state, identity, priority FROM jobs WHERE path = ?", _stored(path))
+
     def _put(self, path: PurePosixPath, **columns: object) -> Job:
         """Change the path's unfinished row, or make it; it is the newest of its path."""
+        rows = self._standing(path)
+        unfinished = next((row for row in rows if row["state"] not in (JobState.RUNNING, JobState.DONE)), None)
+        return self._put_over(unfinished, path, **columns)
+
+    def _put_over(self, unfinished: Row | None, path: PurePosixPath, **columns: object) -> Job:
         columns["turn"] = self._next_turn()
-        for job in self._unfinished(path):
-            return self._update(job.id, **columns)
+        if unfinished is not None:
+            return self._update(unfinished["id"], **columns)
         return self._insert(path=path, seen_at=self._now(), **columns)
 
     def _next_turn(self) -> int:
@@ -881,13 +927,12 @@ class Ledger:
         self._database.change("INSERT OR IGNORE INTO plans VALUES (?, ?)", digest, text)
         return digest
 
-    def _fresh(self, path: PurePosixPath, identity: str, priority: int) -> dict[str, object]:
+    def _fresh(self, unfinished: Row | None, path: PurePosixPath, identity: str, priority: int) -> dict[str, object]:
         """What a job begins with when it is queued: everything anew if it will be another painting."""
-        for job in self._unfinished(path):
-            if job.identity == identity:
-                keeps_place = job.state is JobState.QUEUED and job.priority == priority
-                return {} if keeps_place else self._place_in_queue(path, priority)
-        return {**self._place_in_queue(path, priority), **_NO_HISTORY}
+        if unfinished is None or unfinished["identity"] != identity:
+            return {**self._place_in_queue(path, priority), **_NO_HISTORY}
+        keeps_place = (unfinished["state"], unfinished["priority"]) == (JobState.QUEUED, priority)
+        return {} if keeps_place else self._place_in_queue(path, priority)
 
     def _place_in_queue(self, path: PurePosixPath, priority: int) -> dict[str, object]:
         """The columns that say when a job's turn comes, which is queued at this moment."""
@@ -962,6 +1007,10 @@ _NEXT_QUEUED = f"""
     {_IN_TURN} LIMIT 1
 """
 
+_PATH, _STATE, _MTIME, _FOLDER = map(
+    [column.name for column in fields(Job)].index, ("path", "state", "mtime_ns", "folder")
+)
+_STATES: Mapping[str, JobState] = {state.value: state for state in JobState}  # quicker than the type itself
 _NO_REASON: Mapping[str, object] = {"kind": "", "reason": "", "remedy": "", "retry_at": None}
 _NO_TROUBLE: Mapping[str, object] = {**_NO_REASON, "put_off": 0}
 _NO_PROGRESS: Mapping[str, object] = {"step": 0, "loss": None, "seconds_per_step": None}
@@ -977,12 +1026,12 @@ _NO_HISTORY: Mapping[str, object] = {
 
 
 def _job(row: Row) -> Job:
-    columns = dict(row)
-    columns["path"] = _path(row["path"])
-    columns["state"] = JobState(row["state"])
-    columns["mtime_ns"] = int(row["mtime_ns"])
-    columns["folder"] = None if row["folder"] is None else _path(row["folder"])
-    return Job(**columns)
+    values = list(row)  # in the order of the fields
+    values[_PATH] = _path(values[_PATH])
+    values[_STATE] = _STATES[values[_STATE]]
+    values[_MTIME] = int(values[_MTIME])
+    values[_FOLDER] = None if values[_FOLDER] is None else _path(values[_FOLDER])
+    return Job(*values)
 
 
 def _first(jobs: tuple[Job, ...]) -> Job | None:
@@ -991,14 +1040,6 @@ def _first(jobs: tuple[Job, ...]) -> Job | None:
 
 def _name(job: Job) -> str:
     return f"Job {job.id}, {job.path}"
-
-
-def _below(folder: PurePosixPath) -> tuple[str, tuple[bytes, ...]]:
-    """The condition that a path lies below ``folder``, and its values: what begins with the folder and a slash."""
-    if not folder.parts:
-        return "", ()
-    start = os.fsencode(folder)
-    return "WHERE path > ? AND path < ?", (start + b"/", start + b"0")  # a nought comes right after a slash
 
 
 def _stored(value: object) -> object:

@@ -3,10 +3,13 @@
 import os
 import shutil
 from contextlib import contextmanager
+from pathlib import PurePosixPath
 
 import pytest
 
 from monet_watch import settings
+from monet_watch.inbox.hints import FolderGone
+from monet_watch.inbox.survey import Scanned
 from monet_watch.ledger import JobState
 from tests.rehearsal import LIMIT_BYTES, Rehearsal
 
@@ -175,6 +178,40 @@ def test_another_priority_has_nothing_painted_again(busy_house):
     house.rest()
     assert list(house.files()) == before
     assert house.states("a.jpg") == ["done"]
+
+
+def test_a_scan_that_did_not_see_a_photo_which_has_come_since_takes_nothing_away(house):
+    house.drop("a.jpg")
+    house.turn()
+    house.mailbox.post(Scanned(PurePosixPath(), ()))
+    house.rest()
+    assert house.states("a.jpg") == ["queued"]
+
+
+def test_a_scan_of_a_folder_forgets_what_vanished_from_it_and_nothing_beside_it(house):
+    for name in ("a/1.jpg", "a/b/2.jpg", "a0.jpg", "a.jpg", "b/3.jpg"):
+        house.drop(name, name.encode())
+    house.rest()
+    shutil.rmtree(house.inbox / "a")
+    (house.inbox / "b" / "3.jpg").unlink()
+    house.mailbox.post(FolderGone(PurePosixPath("a")))
+    house.rest()
+    assert sorted(map(str, house.ledger.known_paths())) == ["a.jpg", "a0.jpg", "b/3.jpg"]
+
+
+def test_a_bulk_that_takes_many_parts_is_queued_whole(house):
+    names = [f"bulk/{number:04}.jpg" for number in range(1000)]
+    (house.inbox / "bulk").mkdir()
+    for name in names:
+        (house.inbox / name).write_bytes(name.encode())
+    house.advance(300)
+    house.rest()
+    assert house.ledger.overview(recent=0).counts[JobState.QUEUED] == 1000
+    for name in names[100:]:
+        (house.inbox / name).unlink()
+    house.advance(300)
+    house.rest()
+    assert sorted(map(str, house.ledger.known_paths())) == names[:100]
 
 
 def test_settings_that_change_back_lead_to_the_painting_that_is_there(busy_house):

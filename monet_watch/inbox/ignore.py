@@ -63,17 +63,18 @@ class IgnoreList:
         names = [glob for glob in globs if "/" not in glob]
         self._name = _any_of([*map(translate, [*_BUILT_IN, *names]), _NEXTCLOUD_TRANSFER])
         self._paths = [[_part(part) for part in glob.strip("/").split("/")] for glob in globs if "/" in glob]
-        self._ignores_folder = lru_cache(_FOLDERS_REMEMBERED)(self._ignores_itself)
+        self._ignores_folder = lru_cache(_FOLDERS_REMEMBERED)(self.ignores_itself)
 
     def ignores(self, path: PurePosixPath) -> bool:
         """Whether ``path``, relative to the inbox root, is left alone, or any folder above it is."""
         # Not by recursion: folders may be nested deeper than Python's stack.
-        return self._ignores_itself(path) or any(map(self._ignores_folder, path.parents))
+        return self.ignores_itself(path) or any(map(self._ignores_folder, path.parents))
 
-    def _ignores_itself(self, path: PurePosixPath) -> bool:
-        if not path.parts:
-            return False
-        return self._name.match(path.name) is not None or any(_fits(path.parts, glob) for glob in self._paths)
+    def ignores_itself(self, path: PurePosixPath) -> bool:
+        """Whether ``path`` is left alone, whatever becomes of the folders above it."""
+        if self._name.match(path.name) is not None:
+            return bool(path.parts)
+        return bool(self._paths) and any(_fits(path.parts, glob) for glob in self._paths if path.parts)
 
 
 class Sieve:
@@ -87,6 +88,11 @@ class Sieve:
         """What the file at ``path``, relative to the inbox root, is. A style picture is settings, not a photo."""
         kind = self._kind_of_name(path.name)
         return Kind.NOTHING if kind is not Kind.NOTHING and self._ignore.ignores(path) else kind
+
+    def kind_inside(self, path: PurePosixPath) -> Kind:
+        """What `kind` says, for a ``path`` of which it is known that the walk `enters` its folder."""
+        kind = self._kind_of_name(path.name)
+        return Kind.NOTHING if kind is not Kind.NOTHING and self._ignore.ignores_itself(path) else kind
 
     def enters(self, folder: PurePosixPath) -> bool:
         """Whether anything below ``folder``, relative to the inbox root, can be of interest."""

@@ -126,10 +126,10 @@ class Settling:
         self._wait(path, facts, now, self._rest * 2**times)
         return True
 
-    def due(self, now: float) -> list[PurePosixPath]:
-        """The paths to look at, those that have waited longest first."""
-        ripe = []
-        while self._queue and self._queue[0][0] <= now:
+    def due(self, now: float, most: int | None = None) -> list[PurePosixPath]:
+        """The paths to look at, no more than ``most``, those that have waited longest first."""
+        ripe: list[tuple[float, int, PurePosixPath]] = []
+        while self._queue and self._queue[0][0] <= now and (most is None or len(ripe) < most):
             entry = heapq.heappop(self._queue)
             if self._counts(entry):
                 ripe.append(entry)

@@ -17,9 +17,10 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from queue import SimpleQueue
 from types import TracebackType
@@ -44,6 +45,7 @@ __all__ = [
     "UnreadablePhotoError",
     "inbox_identity",
     "look",
+    "look_at_all",
     "read_photo",
     "survey",
 ]
@@ -102,7 +104,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """Everything that lies below the folder ``sub`` (``PurePosixPath()`` is the inbox itself)."""
+    """Everything that lies below the folder ``sub`` (``PurePosixPath()`` is the inbox itself), by the paths' bytes."""
 
     sub: PurePosixPath
     found: tuple[Found, ...] = field(repr=False)
@@ -177,7 +179,7 @@ def survey(
         (found if isinstance(item, Found) else errors).append(item)  # type: ignore[arg-type]
     if inbox_identity(root) != before:
         raise _inbox_gone(root, "it was replaced while it was being read")
-    return Scanned(sub, tuple(found), tuple(errors))
+    return Scanned(sub, tuple(sorted(found, key=_raw_path)), tuple(errors))
 
 
 def look(root: Path, path: PurePosixPath) -> FileFacts | None:
@@ -186,13 +188,26 @@ def look(root: Path, path: PurePosixPath) -> FileFacts | None:
     Raises `InboxGoneError` if the inbox is not there, and `UnreadablePhotoError` if the file system does not tell.
     """
     try:
-        return _facts_of_regular(_status(root, _real(root, path)))
+        status = _status(root, path)
+        return _facts_of_regular(_status(root, _real(root, path)) if stat.S_ISLNK(status.st_mode) else status)
     except (FileNotFoundError, NotADirectoryError, _RefusedError):
         inbox_identity(root)
         return None
     except OSError as error:
         inbox_identity(root)
         raise _unreadable(path, _plain(error)) from error
+
+
+def look_at_all(root: Path, paths: Iterable[PurePosixPath]) -> Iterator[tuple[PurePosixPath, FileFacts | None]]:
+    """What `look` says of each; None also where the file system does not tell. Neighbours cost little.
+
+    Raises `InboxGoneError` if the inbox is not there.
+    """
+    for folder, neighbours in groupby(paths, key=lambda path: path.parent):
+        together = tuple(neighbours)
+        found = _regular_ones(root, folder, together)
+        for path in together:
+            yield path, found[path] if path in found else _look_or_none(root, path)
 
 
 def read_photo(root: Path, path: PurePosixPath, limit_bytes: int) -> tuple[bytes, FileFacts]:
@@ -288,6 +303,25 @@ class Surveyor:
         return Hashed(path, digest.hexdigest(), facts)
 
 
+def _regular_ones(root: Path, folder: PurePosixPath, paths: Iterable[PurePosixPath]) -> dict[PurePosixPath, FileFacts]:
+    """The facts of those ``paths``, all of one folder, that are regular files."""
+    found = {}
+    with suppress(OSError, _RefusedError), _folder(root, folder) as place:
+        for path in paths:
+            with suppress(OSError):
+                facts = _facts_of_regular(_status_in(place, path.name))
+                if facts is not None:
+                    found[path] = facts
+    return found
+
+
+def _look_or_none(root: Path, path: PurePosixPath) -> FileFacts | None:
+    try:
+        return look(root, path)
+    except UnreadablePhotoError:
+        return None
+
+
 class _RefusedError(Exception):
     """The path leads out of the inbox, or to something that is never opened; the text says why."""
 
@@ -302,7 +336,7 @@ def _walk(root: Path, sieve: Sieve, sub: PurePosixPath) -> Iterator[Found | Unre
                     path = folder / entry.name
                     if entry.is_dir(follow_symlinks=False):
                         folders += [path] if sieve.enters(path) else []
-                    elif (kind := sieve.kind(path)) is not Kind.NOTHING:
+                    elif (kind := sieve.kind_inside(path)) is not Kind.NOTHING:
                         yield from _found(root, path, kind, place)
         except (FileNotFoundError, NotADirectoryError, _RefusedError):
             continue
@@ -347,11 +381,19 @@ def _reading(root: Path, path: PurePosixPath, limit_bytes: int) -> Iterator[tupl
 
 
 def _open(root: Path, path: PurePosixPath) -> BinaryIO:
+    with _folder(root, path.parent) as place:
+        status = _status_in(place, path.name)
+        if not stat.S_ISLNK(status.st_mode):
+            return _opened(place, path.name, status)
     real = _real(root, path)
     with _folder(root, real.parent) as place:
-        if _facts_of_regular(_status_in(place, real.name)) is None:
-            raise _RefusedError("it is no ordinary file")
-        return os.fdopen(_open_in(place, real.name), "rb")
+        return _opened(place, real.name, _status_in(place, real.name))
+
+
+def _opened(place: int | str, name: str, status: os.stat_result) -> BinaryIO:
+    if _facts_of_regular(status) is None:
+        raise _RefusedError("it is no ordinary file")
+    return os.fdopen(_open_in(place, name), "rb")
 
 
 def _open_in(place: int | str, name: str) -> int:
@@ -430,6 +472,10 @@ def _checked(root: Path, path: PurePosixPath) -> str:
 
 def _join(place: str, name: str) -> str:
     return os.path.join(place, name)  # noqa: PTH118 (Path would drop a dot and resolve a drive)
+
+
+def _raw_path(found: Found) -> bytes:
+    return os.fsencode(found.path)
 
 
 def _facts_of_regular(status: os.stat_result) -> FileFacts | None:

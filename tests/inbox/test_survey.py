@@ -33,6 +33,7 @@ from monet_watch.inbox.survey import (
     UnreadablePhotoError,
     inbox_identity,
     look,
+    look_at_all,
     read_photo,
     survey,
 )
@@ -368,9 +369,9 @@ def test_entries_that_vanish_during_the_scan_are_no_error(root):
     """A sieve is asked about each entry after it was listed, and before it is looked at."""
 
     class Removing(Sieve):
-        def kind(self, path):
+        def kind_inside(self, path):
             (root / path).unlink()
-            return super().kind(path)
+            return super().kind_inside(path)
 
         def enters(self, folder):
             if folder.parts:
@@ -403,11 +404,11 @@ def test_an_inbox_that_is_not_there_or_no_folder_is_gone(tmp_path, missing):
 @pytest.mark.parametrize("back", [False, True], ids=["removed", "replaced"])
 def test_an_inbox_that_is_removed_or_replaced_during_the_scan_is_gone_not_empty(root, back):
     class Unmounting(Sieve):
-        def kind(self, path):
+        def kind_inside(self, path):
             root.rename(root.with_name("away"))
             if back:
                 root.mkdir()
-            return super().kind(path)
+            return super().kind_inside(path)
 
     put(root, "x.jpg")
     with pytest.raises(InboxGoneError):
@@ -554,7 +555,7 @@ def test_an_inbox_that_is_gone_is_told_of_by_scans_and_hashes(root, surveyor, po
 
 def test_a_scan_that_fails_covers_nothing_and_the_thread_lives_on(root, posted):
     class Broken(Sieve):
-        def kind(self, path):
+        def kind_inside(self, path):
             raise RuntimeError("a fault in the sieve")
 
     path = put(root, "x.jpg")
@@ -567,14 +568,25 @@ def test_a_scan_that_fails_covers_nothing_and_the_thread_lives_on(root, posted):
         assert isinstance(posted.get(timeout=WAIT_SECONDS), Hashed)
 
 
+def test_a_look_at_many_says_of_each_what_a_look_at_it_alone_says(root):
+    for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg"):
+        put(root, name)
+    (root / "a" / "link.jpg").symlink_to(root / "b" / "3.jpg")
+    (root / "a" / "out.jpg").symlink_to("/etc/passwd")
+    os.mkfifo(root / "a" / "fifo.jpg")
+    names = ["a/1.jpg", "a/fifo.jpg", "a/link.jpg", "a/out.jpg", "a/none.jpg", "a/2.jpg", "b/3.jpg", "none/4.jpg"]
+    paths = [PurePosixPath(name) for name in names]
+    assert list(look_at_all(root, paths)) == [(path, look(root, path)) for path in paths]
+
+
 def test_nothing_is_posted_after_the_end(root, posted):
     entered, leave = threading.Event(), threading.Event()
 
     class Slow(Sieve):
-        def kind(self, path):
+        def kind_inside(self, path):
             entered.set()
             leave.wait(WAIT_SECONDS)
-            return super().kind(path)
+            return super().kind_inside(path)
 
     put(root, "x.jpg")
     surveyor = Surveyor(root, Slow(IgnoreList(), lambda name: False), posted.put, LIMIT)
