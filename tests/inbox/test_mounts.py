@@ -1,5 +1,7 @@
 """What is mounted where is read as the kernel goes, and what others change unseen is told from what they don't."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path, PurePosixPath
@@ -149,3 +151,32 @@ def test_an_overlay_on_an_overlay_on_a_share_is_polled():
         "51 27 0:51 / /two rw - overlay overlay rw,lowerdir=/one/a,upperdir=/u\n"
     )
     assert Mounts.parse(text).unseen(PurePosixPath("/two")) == "overlay on overlay on nfs4"
+
+
+REAL = """
+import sys
+from pathlib import PurePosixPath
+from monet_watch.inbox import mounts
+mount = mounts.Mounts.parse(mounts.mountinfo()).holding(PurePosixPath(sys.argv[1]))
+print(mount.file_system, *mounts._layers(mount), sep="|")
+"""
+
+
+@linux
+@pytest.mark.parametrize("layer", ["plain", "a b", "a:b", "a,b", "caf\u00e9"])
+def test_the_layers_of_a_real_overlay_are_read_whatever_their_names(tmp_path, layer):
+    for name in ("memory", "merged"):
+        (tmp_path / name).mkdir()
+    escaped = re.sub("([:,\\\\])", r"\\\1", layer)
+    commands = (
+        'mount -t tmpfs memory "$1/memory"',
+        'mkdir "$1/memory/$2" "$1/memory/up" "$1/memory/work"',
+        'mount -t overlay o -o "lowerdir=$1/memory/$3,upperdir=$1/memory/up,workdir=$1/memory/work" "$1/merged"',
+        'exec "$4" -c "$5" "$1/merged/inbox"',
+    )
+    arguments = [tmp_path, layer, escaped, sys.executable, REAL]
+    command = ["unshare", "-Urm", "sh", "-c", " && ".join(commands), "sh", *arguments]
+    here = {**os.environ, "PYTHONPATH": str(Path(mounts.__file__).parents[2])}
+    done = subprocess.run(command, capture_output=True, text=True, env=here, timeout=60)
+    assert done.returncode == 0, f"this machine must permit mounts in a user namespace for this test: {done.stderr}"
+    assert done.stdout == f"overlay|{tmp_path}/memory/{layer}|{tmp_path}/memory/up\n"
