@@ -213,7 +213,8 @@ class Crew:
 
     def _hire(self, place: Place) -> None:
         place.hire += 1
-        place.restart_at, place.ready, place.silent_seconds = None, None, 0.0
+        place.restart_at = place.ready = place.longest_step = None
+        place.silent_seconds = 0.0
         number, hire = place.number, place.hire
         place.worker = self._make_worker(place.device, lambda event: self._post(FromWorker(number, hire, event)))
         place.worker.start()

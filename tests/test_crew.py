@@ -61,6 +61,17 @@ def test_a_worker_may_take_six_times_as_long_to_load_the_network(office):
     assert office.hangs_after(6 * HANG_SECONDS)
 
 
+def test_so_may_one_that_replaces_another_that_was_in_the_middle_of_a_painting(office):
+    office.begin()
+    office.workers[-1].begin()
+    office.workers[-1].step()
+    office.crew.dismiss(office.place, "it was ended by SIGKILL")
+    office.clock.now += 1.0
+    office.crew.replace_dead()
+    list(office.crew.hanging())
+    assert office.hangs_after(6 * HANG_SECONDS)
+
+
 def test_a_worker_may_take_six_times_as_long_to_its_first_step(office):
     office.begin()
     assert office.hangs_after(6 * HANG_SECONDS)

@@ -16,7 +16,7 @@ from monet_watch.engine.tiles import smaller
 from monet_watch.engine.vgg import VGG19
 from monet_watch.recipes import LAYERS, Recipe
 
-__all__ = ["Evaluator", "StyleMemory", "is_out_of_memory"]
+__all__ = ["Evaluator", "StyleMemory", "is_out_of_memory", "let_go"]
 
 Result = TypeVar("Result")
 Key = TypeVar("Key")
@@ -32,6 +32,13 @@ def is_out_of_memory(error: Exception) -> bool:
     text = str(error)
     told = isinstance(error, RuntimeError) and any(words in text for words in _SHORTAGES)
     return told or isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+
+
+def let_go(device: torch.device) -> None:
+    """Free the memory of what nobody refers to any more, on a card for others as well."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 # Settings that style targets depend on.
@@ -209,9 +216,7 @@ class Evaluator:
         if tile is None:
             raise shortage
         self._tile, self._objective = tile, None
-        gc.collect()
-        if self._photo.device.type == "cuda":
-            torch.cuda.empty_cache()
+        let_go(self._photo.device)
         self._remark(f"Went on in tiles of {tile} pixels: the memory was too short for more at a time.")
 
 

@@ -59,12 +59,21 @@ class LBFGS:
             self._scale = size if math.isfinite(size) else None
 
     def _append(self, move: Tensor, change: Tensor, factor: Tensor) -> None:
-        if len(self._moves) == self._history_size:
-            for remembered in (self._moves, self._changes, self._factors):
-                remembered.pop(0)
-        self._moves.append(move.to(self._dtype))
-        self._changes.append(change.to(self._dtype))
+        self._keep_latest(self._history_size - 1)
+        kept = move.to(self._dtype), change.to(self._dtype)  # both, before one is remembered: memory may run out
+        self._moves.append(kept[0])
+        self._changes.append(kept[1])
         self._factors.append(factor)
+
+    def _keep_latest(self, count: int) -> None:
+        for remembered in (self._moves, self._changes, self._factors):
+            del remembered[: max(0, len(remembered) - count)]
+
+    def shrink(self) -> None:
+        """Forget the older half of the pairs, and do not remember more than are left, but for one."""
+        count = len(self) // 2
+        self._keep_latest(count)
+        self._history_size = max(1, count)
 
     @property
     def knows_a_scale(self) -> bool:

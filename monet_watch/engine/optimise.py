@@ -43,6 +43,7 @@ class Optimiser:
         self._variable = parametrisation.variable(image).clone()
         self._lbfgs = LBFGS(history_size, parametrisation.precondition, history_dtype)
         self._gradient: Tensor | None = None  # (n,), where the image is
+        self._has_learnt = False  # from the last move, since the image was measured
         self._last: tuple[Tensor, Tensor, float] | None = None  # gradient and direction (n,), and how far it went
 
     @property
@@ -71,6 +72,7 @@ class Optimiser:
         image = self.image
         evaluation = self._objective(image)
         self._gradient = self._parametrisation.pull_back(evaluation.gradient, image).reshape(-1)
+        self._has_learnt = False
         return evaluation.losses
 
     @property
@@ -79,16 +81,21 @@ class Optimiser:
         return self._gradient is not None and bool(self._gradient.sum().isfinite())
 
     def move(self) -> None:
-        """Move the image, once, by what was measured where it is."""
+        """Move the image, once, by what was measured where it is.
+
+        Where that fails, for want of memory, nothing has moved, and it can be tried again.
+        """
         assert self._gradient is not None
-        gradient, self._gradient = self._gradient, None
-        if self._last is not None:
+        gradient = self._gradient
+        if self._last is not None and not self._has_learnt:
             last_gradient, direction, length = self._last
             self._lbfgs.remember(direction * length, gradient - last_gradient)
+            self._has_learnt = True
         direction = self._finite_direction(gradient)
         length = self._length(direction, gradient)
         self._variable.view(-1).add_(direction, alpha=length)
         self._last = (gradient, direction, length)
+        self._gradient, self._has_learnt = None, False
 
     def _finite_direction(self, gradient: Tensor) -> Tensor:
         """Return where to move. What overflows is forgotten, and where even that does not help, nothing moves."""
@@ -118,9 +125,17 @@ class Optimiser:
         """Whether moves are chosen by what was learnt from earlier ones."""
         return self._lbfgs.has_pairs
 
+    def remember_less(self) -> int | None:
+        """Give back half of the memory of what was learnt; return how many pairs are left, None if there was none."""
+        if not self._lbfgs.has_pairs:
+            return None
+        self._lbfgs.shrink()
+        return len(self._lbfgs)
+
     def forget(self) -> None:
         """Give back the memory of all that was learnt; the image stays."""
         self._last = self._gradient = None
+        self._has_learnt = False
         self._lbfgs.forget()
 
     def undo(self) -> None:

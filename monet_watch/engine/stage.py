@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from monet_watch.engine.colour import recolour
-from monet_watch.engine.evaluator import Evaluator, StyleMemory
+from monet_watch.engine.evaluator import Evaluator, StyleMemory, is_out_of_memory, let_go
 from monet_watch.engine.events import Checkpoint, Event, Finished, Losses, Snapshot, Step
 from monet_watch.engine.levels import Level
 from monet_watch.engine.losses import Moments
@@ -358,10 +358,26 @@ class Stage:
         losses = self.optimiser.measure()
         if self._is_sound(losses):
             self._has_been_sound = True
-            self.optimiser.move()
+            self._move()
             return losses
         self._recover(losses)
         return None
+
+    def _move(self) -> None:
+        """Move the image; where the memory is too short for that, with less remembered of earlier moves."""
+        while True:
+            try:
+                self.optimiser.move()
+                return
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                shortage = error.with_traceback(None)  # whose frames hold the tensors that filled the memory
+            pairs = self.optimiser.remember_less()
+            if pairs is None:
+                raise shortage
+            let_go(self._device)
+            self._progress.remark(f"L-BFGS went on with {pairs} pairs: the memory was too short for more.")
 
     def _is_sound(self, losses: Losses) -> bool:
         progress = self._progress

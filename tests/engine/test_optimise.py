@@ -400,3 +400,35 @@ def test_by_frequencies_too_the_path_goes_on_to_the_bit_after_a_pause(image, per
 
     assert before + [second.step() for _ in range(20 - pause)] == curve
     assert torch.equal(second.variable, whole.variable)
+
+
+def test_a_move_that_failed_can_be_tried_again_and_leads_where_it_would_have_led(image, perceptual, monkeypatch):
+    """What was learnt of the move before is learnt once."""
+    plain, troubled = (pixel_optimiser(image, perceptual, Recipe(lr=0.5)) for _ in range(2))
+    for number in range(8):
+        plain.step()
+        troubled.measure()
+        if number % 2:
+            with monkeypatch.context() as patch, pytest.raises(MemoryError):
+                patch.setattr(troubled, "_finite_direction", no_memory)
+                troubled.move()
+        troubled.move()
+    assert torch.equal(plain.variable, troubled.variable)
+
+
+def no_memory(gradient):
+    raise MemoryError
+
+
+def test_half_of_what_is_remembered_can_be_given_back(image, perceptual):
+    optimiser = pixel_optimiser(image, perceptual, Recipe(lr=0.5))
+    for _ in range(9):
+        optimiser.step()
+    remembered = len(optimiser._lbfgs)
+    assert optimiser.remember_less() == remembered // 2
+    for _ in range(5):
+        optimiser.step()
+    assert len(optimiser._lbfgs) == remembered // 2
+    while optimiser.remember_less() is not None:
+        pass
+    assert not optimiser.remembers

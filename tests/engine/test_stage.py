@@ -12,6 +12,7 @@ from skimage import data
 from monet_watch.engine import stage
 from monet_watch.engine.evaluator import Evaluator
 from monet_watch.engine.events import Checkpoint, Finished, Losses, Snapshot, Step
+from monet_watch.engine.lbfgs import LBFGS
 from monet_watch.engine.losses import Evaluation, Objective, style_targets
 from monet_watch.engine.paint import Painter, paint
 from monet_watch.engine.photo import fitted_size, resize, resize_exactly
@@ -614,3 +615,35 @@ def test_noise_is_carried_up_as_it_is(content, style, tiny_network):
 
     coarse = resize(shown[5].astype(np.uint8), 64, True).astype(float)
     assert np.abs(shown[6] - coarse).mean() < np.abs(shown[6] - shown[6].mean()).mean()
+
+
+# --- When the memory is too short for a move
+
+
+def room_for_pairs(monkeypatch, pairs):
+    """Memory that is too short for a move by more than so many pairs."""
+    direction = LBFGS.direction
+
+    def limited(self, gradient):
+        if len(self) > pairs:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return direction(self, gradient)
+
+    monkeypatch.setattr(LBFGS, "direction", limited)
+
+
+def test_where_the_memory_is_too_short_for_a_move_less_is_remembered_and_every_step_is_taken(
+    content, style, tiny_network, monkeypatch
+):
+    room_for_pairs(monkeypatch, 3)
+    last = finished(paint(content, style, PIXELS, tiny_network))
+
+    assert len(last.curve) == PIXELS.steps
+    assert last.curve[-1].total < last.curve[0].total
+    assert last.remarks == ("L-BFGS went on with 2 pairs: the memory was too short for more.",)
+
+
+def test_a_move_for_which_there_is_no_memory_at_all_ends_the_painting(content, style, tiny_network, monkeypatch):
+    room_for_pairs(monkeypatch, -1)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        finished(paint(content, style, PIXELS, tiny_network))
