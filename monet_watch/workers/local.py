@@ -204,11 +204,27 @@ def _start_process(target: Callable[..., None], arguments: tuple[object, ...], n
     return process
 
 
-# Torch is imported below, in the new process, and never in the daemon. Ctrl-C must not end it meanwhile.
+# Torch is imported below, in the new process, and never in the daemon.
+
+
+def _set_up_process() -> None:
+    """End with the process that started this one, at any moment, and not by Ctrl-C, which is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # the main thread may load torch, or be in the middle of a step that takes a minute
 
 
 def _serve(connection: Connection, said: Connection, weights: WeightsFile, device: str, allowance: Allowance) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _set_up_process()
     if os.name == "posix":
         speak_into(os.dup(said.fileno()))
     said.close()

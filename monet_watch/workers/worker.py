@@ -9,12 +9,9 @@ takes deterministic cuDNN algorithms and a fixed cuBLAS workspace; all that the 
 """
 
 import contextlib
-import multiprocessing
 import os
 import platform
-import signal
 import statistics
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -272,9 +269,8 @@ def describe(network: VGG19) -> WorkerReady:
 def serve(connection: Connection, weights: WeightsFile, device: str, allowance: Allowance) -> None:
     """Load the network, then paint what arrives on ``connection`` until `Stop`, or until the other end is gone.
 
-    Runs as the main function of a process, and ends with the process that started it, even in the middle of a step.
+    Runs as the main function of a process.
     """
-    _set_up_process()
     set_up_torch(allowance)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError), Sender(connection) as sender:
         # When the daemon is gone there is nobody to tell; whoever starts next goes on from the last checkpoint.
@@ -285,22 +281,6 @@ def serve(connection: Connection, weights: WeightsFile, device: str, allowance: 
                 _Server(connection, sender, Painter(network), allowance, decoder.decode).run()
         except (MonetWatchError, RuntimeError) as error:  # a device that fails makes torch raise the latter
             sender.send(WorkerDied(str(error)))
-
-
-def _set_up_process() -> None:
-    """Leave the terminal to the parent: Ctrl-C reaches every process of the group, but the parent says when to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)  # the main thread may be in the middle of a step that takes a minute
 
 
 def set_up_torch(allowance: Allowance) -> None:

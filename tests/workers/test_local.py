@@ -218,7 +218,7 @@ if __name__ == "__main__":
 
 ORPHANING_IN_A_LONG_STEP = """
 import multiprocessing, os, time
-from monet_watch.workers.worker import _set_up_process
+from monet_watch.workers.local import _set_up_process
 
 def child():
     _set_up_process()

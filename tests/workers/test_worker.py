@@ -275,10 +275,9 @@ def test_a_device_that_fails_is_no_fault_of_the_job_s(make_job, tiny_convolution
 
 
 def test_a_worker_whose_device_fails_dies_and_says_why(monkeypatch, make_job, tiny_convolutions, tiny_weights):
-    """What sets up a process of its own is left out: this one has others' tests to run."""
+    """What sets torch up for a process of its own is left out: this one has others' tests to run."""
     from monet_watch.workers import worker
 
-    monkeypatch.setattr(worker, "_set_up_process", lambda: None)
     monkeypatch.setattr(worker, "set_up_torch", lambda allowance: None)
     broken = failing_network(tiny_convolutions, "CUDA error: unspecified launch failure")
     monkeypatch.setattr(worker, "load_vgg19", lambda *_: broken)
