@@ -42,6 +42,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("full")]
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have counted, by ``record_property``, is told at the end, whether they passed or failed."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            if report.when == "call" and report.user_properties:
+                counts = ", ".join(f"{name} {value}" for name, value in report.user_properties)
+                terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {counts}")
+
+
 @pytest.fixture(scope="session")
 def tiny_convolutions() -> "dict[str, tuple[Tensor, Tensor]]":
     """Random convolutions of VGG-19's depth and a few channels each, scaled so that activations keep their size."""
