@@ -114,9 +114,10 @@ def test_the_units_wait_longer_than_the_daemon_takes_and_spare_it_when_a_worker_
 
 
 @pytest.mark.parametrize("unit", [SYSTEM_UNIT, USER_UNIT])
-def test_the_units_start_the_daemon_again_for_ever_unless_its_settings_are_wrong(unit):
+def test_the_units_start_the_daemon_again_for_ever_whatever_it_ended_with(unit):
     service = section(unit, "Service")
-    assert (service["Restart"], service["RestartPreventExitStatus"]) == ("on-failure", "2")
+    assert service["Restart"] == "on-failure"
+    assert "RestartPreventExitStatus" not in service, "a config that is mended must be enough"
     assert section(unit, "Unit")["StartLimitIntervalSec"] == "0"
     assert int(service["RestartSec"].removesuffix("s")) >= 10
 
