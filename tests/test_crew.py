@@ -67,8 +67,8 @@ def test_so_may_one_that_replaces_another_that_was_in_the_middle_of_a_painting(o
     office.workers[-1].step()
     office.crew.dismiss(office.place, "it was ended by SIGKILL")
     office.clock.now += 1.0
+    assert not list(office.crew.hanging())
     office.crew.replace_dead()
-    list(office.crew.hanging())
     assert office.hangs_after(6 * HANG_SECONDS)
 
 
