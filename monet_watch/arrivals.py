@@ -396,13 +396,15 @@ class Arrivals:
         self._held.pop(hashed.path, None)
         plan = self._in_force(hashed.path, plan, hashed.sha256)
         self._clear_problem(hashed.path)
+        wanted = identity(hashed.sha256, plan.settings_key)
+        self._abandon_others(hashed.path, wanted)
         job = self._parts.ledger.queue(
             hashed.path,
             size=hashed.facts.size,
             mtime_ns=hashed.facts.mtime_ns,
             photo_sha256=hashed.sha256,
             settings_key=plan.settings_key,
-            identity=identity(hashed.sha256, plan.settings_key),
+            identity=wanted,
             settings=self._text_of(plan),
             steps=plan.recipe.steps,
             priority=plan.priority,
@@ -416,6 +418,15 @@ class Arrivals:
         if self._text[0] is not plan:
             self._text = plan, plan.to_json()
         return self._text[1]
+
+    def _abandon_others(self, path: PurePosixPath, wanted: str) -> None:
+        """Of a painting that was begun, stopped, and is wanted in another way by this time, no stages stay."""
+        for job in self._parts.ledger.known(path):
+            if job.state in _UNFINISHED and job.folder is not None and job.identity != wanted:
+                try:
+                    self._parts.outbox.abandon(job.folder)
+                except OutboxError as trouble:
+                    self._tell("problem", f"Its stages stay: {trouble}", job, Level.WARNING)
 
     def hash_failed(self, failed: HashFailed) -> None:
         """The photo could not be read: gone, changed meanwhile, or not readable."""

@@ -11,6 +11,7 @@ from monet_watch import settings
 from monet_watch.inbox.hints import FolderGone
 from monet_watch.inbox.survey import Scanned
 from monet_watch.ledger import JobState
+from monet_watch.requests import Act, Request
 from tests.rehearsal import LIMIT_BYTES, Rehearsal
 
 
@@ -469,3 +470,25 @@ def test_a_recipe_that_is_no_longer_named_counts_as_a_change(tmp_path):
         house.remove("trip/style.yaml")
         house.rest()
         assert len(house.records()) == 2
+
+
+def test_a_painting_that_was_begun_and_is_wanted_in_another_way_leaves_no_stages(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        house.drop("trip/a.jpg")
+        house.rest()
+        house.worker.begin()
+        house.worker.step(2)
+        house.worker.snapshot()
+        house.turn()
+        assert [name for name, _ in house.files()] == ["trip/a/progress_0002.png"]
+        house.ask(Request(Act.PAUSE))
+        house.drop("trip/style.yaml", b"steps: 3\n")
+        house.rest()
+        assert list(house.files()) == []
+        house.ask(Request(Act.RESUME))
+        while house.worker.proceed():
+            pass
+        house.turn()
+        assert house.records() == ["trip/a"]
+        assert house.record("trip/a").recipe.steps == 3

@@ -276,6 +276,17 @@ class Outbox:
             if int(Path(name).stem.removeprefix("progress_")) > after:
                 self._remove(self.root / folder / name)
 
+    def abandon(self, folder: PurePosixPath) -> None:
+        """Remove the stages of a painting that will not be finished, and its folder if it holds nothing more.
+
+        Nothing is removed where there is a whole painting. Raises OutboxError.
+        """
+        if self.holds(folder):
+            return
+        self.remove_stages(folder, after=0)
+        with contextlib.suppress(OSError):
+            (self.root / folder).rmdir()
+
     def kept_stages(self, names: Sequence[str]) -> list[str]:
         """Return which of the stages ``names`` of a finished painting stay: the last, and others evenly before it."""
         wanted, count = self._stages_kept, len(names)
