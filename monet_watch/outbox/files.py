@@ -93,7 +93,7 @@ def flush(path: Path) -> None:
 
 
 def make_folders(path: Path, root: Path) -> None:
-    """Make the folder ``path`` and what is missing above it; on return its whole way from ``root`` is on disk.
+    """Make the folder ``path`` and what is missing above it; on return its whole way is on disk, with ``root`` itself.
 
     The folders that were there are flushed as well: whoever made them may have been stopped before that. Raises
     OSError.
@@ -103,6 +103,8 @@ def make_folders(path: Path, root: Path) -> None:
     below_root = {folder for folder in path.parents if folder.is_relative_to(root)}
     for folder in sorted({made.parent for made in missing} | below_root):
         sync_folder(folder)
+    with contextlib.suppress(PermissionError):  # a folder that may be passed through and not read cannot be flushed
+        sync_folder(root.parent)
 
 
 def _remedy(error: OSError) -> str:

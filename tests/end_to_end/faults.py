@@ -8,6 +8,7 @@ laid around the program from outside, so that it knows nothing of them; a call t
 ``MONET_WATCH_FAULT``         the point
 ``MONET_WATCH_FAULT_TIMES``   which time it is reached counts; 1 if not given
 ``MONET_WATCH_FAULT_VICTIM``  ``worker``: the worker alone is killed, and the daemon goes on
+``MONET_WATCH_CALLS``         a file into which the calls that change files are written (`tests.end_to_end.disk`)
 ``MONET_WATCH_WORKER``        ``pretends``: it paints nothing, and starts at once, without torch
 """
 
@@ -45,6 +46,9 @@ class Needs(StrEnum):
     EMPTY_LEDGER = "paintings, and no ledger"
 
 
+_EVERY_WAY = ("keep", "move", "delete")
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Before, in the middle of, or after ``call``, where one of its arguments fits the pattern ``of``.
@@ -56,7 +60,7 @@ class Moment:
     when: When
     of: str = "*"
     needs: Needs = Needs.PHOTO
-    after: tuple[str, ...] = ("keep", "move", "delete")
+    after: tuple[str, ...] = _EVERY_WAY
 
 
 _BEFORE, _HALFWAY, _AFTER = When
@@ -72,9 +76,7 @@ def _ledger(method: str, needs: Needs = Needs.PHOTO) -> Mapping[str, Moment]:
     }
 
 
-def _file(
-    what: str, of: str, needs: Needs = Needs.PHOTO, after: tuple[str, ...] = Moment.after
-) -> Mapping[str, Moment]:
+def _file(what: str, of: str, needs: Needs = Needs.PHOTO, after: tuple[str, ...] = _EVERY_WAY) -> Mapping[str, Moment]:
     """The moments of a file that is written under a temporary name and renamed."""
     return {
         f"{what} half-written": Moment(_WRITE, _HALFWAY, of, needs, after),
@@ -235,6 +237,11 @@ def _employ_pretenders() -> None:
 
 def main() -> None:
     """Run the program, armed as the environment says."""
+    if "MONET_WATCH_CALLS" in os.environ:
+        sys.path.insert(0, str(Path(__file__).parents[2]))
+        from tests.end_to_end import disk
+
+        disk.record(Path(os.environ["MONET_WATCH_CALLS"]))
     name = os.environ.get("MONET_WATCH_FAULT")
     if name is not None:
         victim = _kill_worker if os.environ.get("MONET_WATCH_FAULT_VICTIM") == "worker" else _kill_self

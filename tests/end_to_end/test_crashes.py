@@ -19,6 +19,7 @@ import pytest
 
 from monet_watch.workers.base import WeightsFile
 from tests.end_to_end import faults
+from tests.end_to_end.disk import Disk, calls
 from tests.end_to_end.faults import FAULT_POINTS, MOMENTS_OF_A_WORKER, Moment, Needs
 from tests.end_to_end.house import LIMIT_SECONDS, DaemonProcess, Home
 from tests.end_to_end.inspection import Findings, inspect, inspect_midway
@@ -218,6 +219,45 @@ def test_a_worker_killed_alone_at_any_state_of_a_job_is_replaced(make_house, rec
     findings = finish(house)
     tell(record_property, house, len(MOMENTS_OF_A_WORKER), findings)
     assert not findings
+
+
+# A power cut.
+
+
+UNFLUSHED = ("folder made", "record renamed", "folder of the archive made", "archived photo renamed")
+
+
+@pytest.mark.parametrize("after", ["move", "delete"])
+def test_an_original_goes_only_when_a_power_cut_would_leave_what_it_led_to(make_house, tmp_path, after):
+    """The painting's files, its record and the archived photo, and their folders' whole way: all are flushed before.
+
+    That holds, too, where a daemon was killed before it had flushed what it wrote.
+    """
+    house, log = make_house(after, worker="pretends"), tmp_path / "calls.jsonl"
+    for folder in ("trip/", "trip/day 1/", "trip/day 2/"):
+        house.drop_photo(folder)
+    for point in UNFLUSHED:
+        if after in FAULT_POINTS[point].after:
+            assert house.run(point, MONET_WATCH_CALLS=str(log)).returncode == -signal.SIGKILL
+    assert house.run(MONET_WATCH_CALLS=str(log)).returncode == 0
+    disk, gone = Disk(tmp_path), []
+    for call, paths in calls(log):
+        disk.follow(call, paths)
+        if call == "to be removed" and paths[0].is_relative_to(house.inbox):
+            gone.append(str(paths[0].relative_to(house.inbox)))
+            wanted = led_to(house, gone[-1])
+            assert [path for path in wanted if not disk.keeps(path)] == []
+    assert sorted(gone) == sorted(house.photos)
+    assert not inspect(house, house.photos, {})
+
+
+def led_to(house: House, photo: str) -> list[Path]:
+    folder = str(Path(photo).with_suffix(""))
+    record = house.record(folder)
+    archived = [house.archive / photo] if house.settings["after"] == "move" else []
+    return [
+        house.outbox / folder / name for name in (record.painting, "loss.png", "painting.json", *record.stages)
+    ] + archived
 
 
 # At random moments.
