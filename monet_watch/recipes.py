@@ -157,18 +157,6 @@ SWIFT = Recipe(
 )
 """The objective of `CLASSIC`, brought as low in a small part of its time."""
 
-PRINT = SWIFT.with_changes(
-    {
-        "recipe": "print",
-        "image_size": 2048,
-        "enlarge": True,
-        "enlarge_style": True,
-        "coarsest": 512,
-        "coarse_steps": 24,
-    }
-)
-"""`SWIFT` for pictures that are hung on a wall: begun small, so that brush strokes are as large as in a small one."""
-
 GALLERY = SWIFT.with_changes(
     {
         "recipe": "gallery",
@@ -186,6 +174,18 @@ GALLERY = SWIFT.with_changes(
     }
 )
 """Another objective, for a cleaner picture: strokes without speckle, quiet skies, no line along the border."""
+
+PRINT = GALLERY.with_changes(
+    {
+        "recipe": "print",
+        "image_size": 2048,
+        "enlarge": True,
+        "enlarge_style": True,
+        "coarsest": 512,
+        "coarse_steps": 24,
+    }
+)
+"""`GALLERY` for pictures that are hung on a wall: begun small, so that brush strokes are as large as in a small one."""
 
 RECIPES: Mapping[str, Recipe] = {recipe.recipe: recipe for recipe in (SWIFT, GALLERY, PRINT, CLASSIC)}
 """Every named recipe."""
