@@ -21,8 +21,7 @@ from monet_watch.errors import MonetWatchError, SettingsError
 from monet_watch.printable import json_escaped, printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from monet_watch.account import Account
     from monet_watch.config import Config
     from monet_watch.console import ConsoleView
     from monet_watch.ledger import Overview
@@ -102,6 +101,12 @@ PhotosArgument = Annotated[
         metavar="PHOTO...", help="Photos: as they lie in the inbox, from the working directory, or in full."
     ),
 ]
+
+PhotoArgument = Annotated[
+    str,
+    typer.Argument(metavar="PHOTO", help="A photo, or its painting: as it lies in the inbox or the outbox, or a path."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def main() -> None:
@@ -282,7 +287,7 @@ def status(
     config: ConfigOption = None,
     inbox: InboxOption = None,
     outbox: OutboxOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what is queued, being painted, done, and what has a problem, whether or not the daemon runs.
 
@@ -290,17 +295,16 @@ def status(
     """
     from monet_watch.config import state_folder
     from monet_watch.console import overview_json
-    from monet_watch.ledger import LEDGER_NAME, Ledger
+    from monet_watch.finding import read_ledger
     from monet_watch.service import is_held
 
     settings = _load(config, inbox, outbox)
-    state = state_folder(settings, os.environ)
-    with Ledger.open_read_only(state / LEDGER_NAME) as ledger:
-        overview, running = ledger.overview(), is_held(state)
+    with read_ledger(settings, os.environ) as ledger:
+        overview, running = ledger.overview(), is_held(state_folder(settings, os.environ))
     if not running:
         overview = replace(overview, watch=None)  # what was noted by one that was killed
     if as_json:
-        typer.echo(json_escaped(json.dumps({"daemon_running": running, **overview_json(overview)}, indent=2)))
+        _print_json({"daemon_running": running, **overview_json(overview)})
     else:
         _print_overview(overview, settings, running)
 
@@ -313,6 +317,140 @@ def _print_overview(overview: "Overview", settings: "Config", running: bool) -> 
     console = Console(highlight=False, markup=False)
     console.print("The daemon is running." if running else "The daemon is not running.")
     console.print(render_overview(overview, now=time.time(), inbox=settings.inbox, outbox=settings.outbox))
+
+
+@app.command("list")
+@_told
+def list_photos(
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STATE", help="Only those that are waiting, queued, running, done or problem; repeatable."
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Only those in this folder of the inbox.", show_default="all folders")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only what changed since: 90min, 12h, 3d, 2w, or 2026-11-24.", show_default="ever"),
+    ] = None,
+    config: ConfigOption = None,
+    inbox: InboxOption = None,
+    outbox: OutboxOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List photos and how each is, what changed last first.
+
+    Example: monet-watch list --state problem --folder holiday --since 3d
+    """
+    from rich.console import Console
+
+    from monet_watch.finding import read_ledger
+    from monet_watch.listing import job_facts, jobs_table, moment, states_named
+
+    settings, now = _load(config, inbox, outbox), time.time()
+    states, start = states_named(state or []), moment(since, now) if since else 0.0
+    within = _folder_of_inbox(folder, settings.inbox)
+    with read_ledger(settings, os.environ) as ledger:
+        jobs = ledger.listed(states, within, start)
+    if as_json:
+        _print_json([job_facts(job) for job in jobs])
+    elif jobs:
+        Console(highlight=False).print(jobs_table(jobs, now))
+    else:
+        typer.echo("There are none.")
+
+
+@app.command()
+@_told
+def show(
+    photo: PhotoArgument,
+    config: ConfigOption = None,
+    inbox: InboxOption = None,
+    outbox: OutboxOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show all that is known of a photo: how it is, its losses, files and attempts, every setting and its origin.
+
+    Example: monet-watch show holiday/IMG_1.jpg
+    """
+    from rich.console import Console
+
+    from monet_watch.account import account_facts, render_account
+
+    settings = _load(config, inbox, outbox)
+    (account,) = _accounts(settings, photo)
+    if as_json:
+        _print_json(account_facts(account))
+    else:
+        Console(highlight=False).print(render_account(account, time.time()))
+
+
+@app.command()
+@_told
+def compare(
+    first: PhotoArgument,
+    second: PhotoArgument,
+    differing: Annotated[bool, typer.Option("--differing", help="Only what differs.")] = False,
+    config: ConfigOption = None,
+    inbox: InboxOption = None,
+    outbox: OutboxOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the settings and losses of two paintings side by side; what differs is marked.
+
+    Example: monet-watch compare painted/IMG_1 painted/IMG_1-4f2a81
+    """
+    from rich.console import Console
+
+    from monet_watch.compare import comparison_facts, comparison_table
+
+    one, other = _accounts(_load(config, inbox, outbox), first, second)
+    if as_json:
+        _print_json(comparison_facts(one, other))
+    else:
+        Console(highlight=False).print(comparison_table(one, other, differing))
+
+
+@app.command("open")
+@_told
+def open_place(
+    photo: Annotated[
+        str | None, typer.Argument(metavar="[PHOTO]", help="A photo, or its painting.", show_default="the gallery")
+    ] = None,
+    config: ConfigOption = None,
+    inbox: InboxOption = None,
+    outbox: OutboxOption = None,
+) -> None:
+    """Open the gallery, or a photo's painting, in whatever shows it here. Without a display, print where it lies.
+
+    Example: monet-watch open holiday/IMG_1.jpg
+    """
+    from monet_watch.opening import place_to_open, show_file
+
+    settings = _load(config, inbox, outbox)
+    account = _accounts(settings, photo)[0] if photo else None
+    if account is not None and account.folder is None:
+        _end(EXIT_PROBLEM, f"{account.job.path} is not painted; `monet-watch show` says how it is.")
+    place = place_to_open(settings.outbox, account)
+    if not place.exists():
+        _end(EXIT_PROBLEM, f"There is nothing to see yet: {place} is not there.")
+    show_file(place, os.environ)
+    typer.echo(printable(str(place)))
+
+
+def _accounts(settings: "Config", *photos: str) -> "list[Account]":
+    from monet_watch.account import take_account
+    from monet_watch.finding import Places, read_ledger
+
+    places = Places(settings.inbox, settings.outbox, Path.cwd())
+    with read_ledger(settings, os.environ) as ledger:
+        return [take_account(photo, places, ledger) for photo in photos]
+
+
+def _print_json(facts: object) -> None:
+    typer.echo(json_escaped(json.dumps(facts, indent=2)))
 
 
 @app.command()
@@ -446,31 +584,12 @@ def _check_all(folders: "FolderSettings", wanted: PurePosixPath) -> "ResolvedSet
 def _print_settings(folder: PurePosixPath, resolved: "ResolvedSettings") -> None:
     from rich.console import Console
 
+    from monet_watch.settings_table import setting_rows, settings_table
+
     name = "the inbox" if folder == PurePosixPath() else str(folder)
-    Console().print(_settings_table(name, resolved))
-
-
-def _settings_table(name: str, resolved: "ResolvedSettings") -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        "setting", "value", "from", title=Text(printable(f"Settings of {name}")), title_justify="left", box=None
-    )
     styles = [source.name for source in resolved.styles]
-    values = {**resolved.recipe.model_dump(), "style": styles, "priority": resolved.priority}
-    for key, origin in resolved.origins.items():
-        table.add_row(*(Text(printable(each)) for each in (key, _as_yaml(values.get(key)), str(origin))))
-    return table
-
-
-def _as_yaml(value: object) -> str:
-    """A value as it would stand in style.yaml."""
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_as_yaml, value))
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    rows = setting_rows(resolved.recipe, styles, resolved.origins, resolved.priority)
+    Console().print(settings_table(f"Settings of {name}", rows))
 
 
 @weights_app.callback()

@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TextIO
 
@@ -27,6 +27,7 @@ from rich.text import Text
 from monet_watch.ledger import Job, JobState, Overview, WatchState
 from monet_watch.notices import Level, Notice
 from monet_watch.printable import printable
+from monet_watch.wording import duration, number, rate, time_of_day, utc
 
 __all__ = [
     "ConsoleKind",
@@ -74,49 +75,6 @@ class ConsoleView(Protocol):
 
     def update(self, overview: Overview) -> None:
         """Show how everything stands; a view that tells events only does nothing."""
-
-
-# ---- numbers in words -----------------------------------------------------------------------------------------------
-
-
-def _duration(seconds: float) -> str:
-    """``8 s``, ``12 min``, ``1 h 05 min``, ``2 d 3 h``: as exact as it needs to be."""
-    if not math.isfinite(seconds):
-        return "? s"
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
-
-
-def _rate(seconds_per_step: float) -> str:
-    """Seconds per step where a step is slow, steps per second where it is fast."""
-    if not 0 < seconds_per_step < math.inf:
-        return ""
-    if seconds_per_step >= 1:
-        return f"{_number(seconds_per_step)} s/step"
-    return f"{_number(1 / seconds_per_step)} steps/s"
-
-
-def _number(value: float) -> str:
-    """Three digits that mean something: ``5175``, ``58.1``, ``0.0123``, ``1.2e+07``."""
-    if not math.isfinite(value) or abs(value) >= 1e6 or abs(value) < 1e-3:
-        return f"{value:.3g}"
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:.{digits}f}"
-
-
-def _time_of_day(at: float, now: float) -> str:
-    """``21:35`` today, ``Nov 24`` on another day, in local time."""
-    then, today = datetime.fromtimestamp(at), datetime.fromtimestamp(now)
-    return f"{then:%H:%M}" if then.date() == today.date() else f"{then:%b %d}"
-
-
-def _utc(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 # ---- the view of an overview ----------------------------------------------------------------------------------------
@@ -205,9 +163,9 @@ class _View:
         if self.height is not None:
             return []
         at = watch.scanned_at
-        looked = f"looked through at {_time_of_day(at, self.now)}" if at is not None else "being looked through"
+        looked = f"looked through at {time_of_day(at, self.now)}" if at is not None else "being looked through"
         again = watch.restarted_at
-        restarted = f" Started again at {_time_of_day(again, self.now)}: {watch.restarted_for}." if again else ""
+        restarted = f" Started again at {time_of_day(again, self.now)}: {watch.restarted_for}." if again else ""
         lines = wrap(f"Watched by {watch.mode}; {looked}.{restarted}", "dim", indent=0)
         return lines + (wrap(watch.reason, "yellow", indent=0) if watch.limited else [])
 
@@ -339,16 +297,16 @@ def _held_up(job: Job, wrap: _Wrap, style: str) -> _Block:
 
 def _put_off(job: Job, wrap: _Wrap, now: float) -> _Block:
     """A photo that something keeps from being painted until it passes: which, when it is tried again, and why."""
-    when = f"At {_time_of_day(job.retry_at, now)}. " if job.retry_at is not None else ""
+    when = f"At {time_of_day(job.retry_at, now)}. " if job.retry_at is not None else ""
     return [_name(job.path, wrap.width), *wrap(f"{when}{job.reason}", "yellow")]
 
 
 def _done_line(job: Job, now: float, width: int) -> Text:
     """When, which, and how it went."""
-    at = _time_of_day(job.finished_at, now) if job.finished_at is not None else ""
-    facts = [f"loss {_number(job.loss)}"] if job.loss is not None else []
+    at = time_of_day(job.finished_at, now) if job.finished_at is not None else ""
+    facts = [f"loss {number(job.loss)}"] if job.loss is not None else []
     if job.started_at is not None and job.finished_at is not None:
-        facts.append(f"in {_duration(max(0.0, job.finished_at - job.started_at))}")
+        facts.append(f"in {duration(max(0.0, job.finished_at - job.started_at))}")
     tail = "  " + " · ".join(facts) if facts and width >= 40 else ""
     line = _name(job.path, width - 10 - cell_len(tail), indent=0)
     return Text.assemble("  ", (f"{at:<8}", "dim"), line, (tail, "dim"))
@@ -401,8 +359,8 @@ class _Column:
 def _columns(jobs: Sequence[Job]) -> list[_Column]:
     return [
         _Column(4, tuple(f"{job.step}/{job.steps}" for job in jobs), right=True),
-        _Column(2, tuple("" if job.loss is None else f"loss {_number(job.loss)}" for job in jobs), least=10),
-        _Column(1, tuple("" if not job.seconds_per_step else _rate(job.seconds_per_step) for job in jobs), least=12),
+        _Column(2, tuple("" if job.loss is None else f"loss {number(job.loss)}" for job in jobs), least=10),
+        _Column(1, tuple("" if not job.seconds_per_step else rate(job.seconds_per_step) for job in jobs), least=12),
         _Column(3, tuple(_left(job) for job in jobs), least=11, right=True),
         _Column(0, tuple(job.worker and f"on {printable(job.worker)}" for job in jobs)),
     ]
@@ -411,7 +369,7 @@ def _columns(jobs: Sequence[Job]) -> list[_Column]:
 def _left(job: Job) -> str:
     if not job.step:
         return "starting"
-    return "" if job.remaining_seconds is None else f"~{_duration(job.remaining_seconds)} left"
+    return "" if job.remaining_seconds is None else f"~{duration(job.remaining_seconds)} left"
 
 
 def _bar(job: Job, width: int) -> Text:
@@ -457,7 +415,7 @@ def overview_json(overview: Overview) -> dict[str, Any]:
         "running": [_running_facts(job) for job in overview.running],
         "queued": [{**_which(job), "queued_at": _utc_or_none(job.queued_at)} for job in overview.queued],
         "put_off": [_put_off_facts(job) for job in overview.put_off],
-        "waiting": [{**_held_up_facts(job), "seen_at": _utc(job.seen_at)} for job in overview.waiting],
+        "waiting": [{**_held_up_facts(job), "seen_at": utc(job.seen_at)} for job in overview.waiting],
         "done": [_done_facts(job) for job in overview.done],
         "problems": [_problem_facts(job) for job in overview.problems],
     }
@@ -522,7 +480,7 @@ def _done_facts(job: Job) -> dict[str, Any]:
 
 
 def _utc_or_none(at: float | None) -> str | None:
-    return None if at is None else _utc(at)
+    return None if at is None else utc(at)
 
 
 def _finite(value: float | None) -> float | None:
@@ -776,7 +734,7 @@ class JsonConsole:
             return
         details = {key: _plain_value(value) for key, value in notice.details.items()}
         line = {
-            "time": _utc(self._clock()),
+            "time": utc(self._clock()),
             "level": notice.level.value,
             "event": notice.event,
             "photo": notice.photo,

@@ -23,6 +23,7 @@ from monet_watch.daemon import Daemon, DaemonParts, Mailbox, Outcome
 from monet_watch.delivery import read_record
 from monet_watch.dispatch import Dispatch, DispatchParts
 from monet_watch.errors import AlreadyRunningError, OutboxError, SettingsError
+from monet_watch.finding import Places, find_job, read_ledger
 from monet_watch.housekeeping import Housekeeping
 from monet_watch.inbox.ignore import IgnoreList, Kind, Sieve
 from monet_watch.inbox.presence import Presence
@@ -35,7 +36,7 @@ from monet_watch.outbox.files import Outbox, make_folders, remove_temporaries
 from monet_watch.outbox.record import PaintingRecord
 from monet_watch.plan import Plan, PlannedStyle, Planner
 from monet_watch.renewal import ConfigFile
-from monet_watch.requests import REQUESTS_NAME, Answer, Desk, Effects, Request, RequestBox, known_photo
+from monet_watch.requests import REQUESTS_NAME, Answer, Desk, Effects, Request, RequestBox
 from monet_watch.service import Notifier, single_instance, stop_signals
 from monet_watch.settings import FolderSettings, is_settings_file, is_style_picture
 from monet_watch.styles.library import StyleLibrary, StyleSource
@@ -43,7 +44,16 @@ from monet_watch.undelivered import Undelivered
 from monet_watch.workers.base import Post, WeightsFile, Worker
 from monet_watch.workers.local import LocalWorker
 
-__all__ = ["House", "ask", "find_weights", "folder_settings", "photos_named", "run_daemon", "weights_folder"]
+__all__ = [
+    "House",
+    "ask",
+    "find_weights",
+    "folder_settings",
+    "photos_named",
+    "read_ledger",
+    "run_daemon",
+    "weights_folder",
+]
 
 _MEGA = 1_000_000
 _PATIENCE_SECONDS = 2.0  # of a start, while a command holds the state for a moment
@@ -137,8 +147,9 @@ def photos_named(
     config: Config, environ: Mapping[str, str], names: Sequence[str], cwd: Path
 ) -> tuple[PurePosixPath, ...]:
     """Return which photos ``names`` mean. Raises SettingsError for one that is not known, and LedgerError."""
-    with Ledger.open_read_only(state_folder(config, environ) / LEDGER_NAME) as ledger:
-        return tuple(known_photo(name, config.inbox, ledger, cwd) for name in names)
+    places = Places(config.inbox, config.outbox, cwd)
+    with read_ledger(config, environ) as ledger:
+        return tuple(find_job(name, places, ledger).path for name in names)
 
 
 def ask(config: Config, environ: Mapping[str, str], request: Request) -> Answer:

@@ -254,6 +254,12 @@ class Job:
     retry_at: float | None = None
 
     @property
+    def changed_at(self) -> float:
+        """When it last got into another state, as far as is known."""
+        times = (self.finished_at, self.started_at, self.queued_at)
+        return next((at for at in times if at is not None), self.seen_at)
+
+    @property
     def remaining_seconds(self) -> float | None:
         """Time for all the steps that may be left, if each takes what was measured; None while nothing is measured."""
         if self.state is not JobState.RUNNING or self.seconds_per_step is None:
@@ -797,6 +803,20 @@ class Ledger:
         """Return the running jobs, the first started first."""
         return self._jobs("WHERE state = 'running' ORDER BY started_at, id")
 
+    def listed(
+        self, states: Collection[JobState], folder: PurePosixPath = _INBOX, since: float = 0.0, most: int = -1
+    ) -> tuple[Job, ...]:
+        """Return the jobs in ``states`` of the photos below ``folder`` that have changed ``since``, the latest first.
+
+        They come without their ``settings``. No more than ``most`` are returned, -1: all of them.
+        """
+        start = os.fsencode(folder)
+        first, end = (start + b"/", start + b"0") if folder.parts else (b"", b"\xff")  # the nought follows the slash
+        marks = ", ".join("?" * len(states))
+        values = (*states, first, end, since, most)
+        rows = self._database.rows(f"{_LISTED.format(marks)}", *map(_stored, values))
+        return tuple(_job(row) for row in rows)
+
     def attempts(self, job_id: int) -> tuple[Attempt, ...]:
         """Return every start of a job, the first one first."""
         columns = "job_id, number, worker, started_at, ended_at, outcome, detail"
@@ -986,6 +1006,12 @@ class Ledger:
 
 _SELECT = "SELECT {} FROM jobs LEFT JOIN plans ON digest = plan".format(
     ", ".join("plans.text AS settings" if column.name == "settings" else column.name for column in fields(Job))
+)
+_CHANGED_AT = "coalesce(finished_at, started_at, queued_at, seen_at)"
+_LISTED = "SELECT {} FROM jobs WHERE state IN ({{}}) AND path >= ? AND path < ? AND {} >= ? {}".format(
+    ", ".join("NULL AS settings" if column.name == "settings" else column.name for column in fields(Job)),
+    _CHANGED_AT,
+    f"ORDER BY {_CHANGED_AT} DESC, id DESC LIMIT ?",
 )
 _IN_TURN = "ORDER BY priority DESC, round, queued_at, id"
 _QUEUED = f"WHERE state = 'queued' {_IN_TURN}"

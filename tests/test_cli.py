@@ -14,6 +14,7 @@ from monet_watch.cli import EXIT_INTERRUPTED, EXIT_PROBLEM, EXIT_SETTINGS, app
 from monet_watch.ledger import LEDGER_NAME, Ledger
 from monet_watch.service import single_instance
 from monet_watch.workers.memory import tiny_png
+from tests.painted_house import painted_house
 
 FULL = Path("/dev/full")
 WIDE = {"COLUMNS": "160", "NO_COLOR": "1"}
@@ -226,3 +227,66 @@ def test_pause_and_resume_say_what_happens(folder):
     answer = call("pause", "--config", "config.yaml")
     assert (answer.exit_code, answer.stdout.startswith("Paused")) == (0, True), answer.output
     assert call("resume", "--config", "config.yaml").stdout.startswith("Resumed")
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory):
+    """A house with paintings, as the commands find it."""
+    folder = tmp_path_factory.mktemp("painted")
+    with painted_house(folder):
+        pass
+    (folder / "config.yaml").write_text("inbox: inbox\noutbox: outbox\nstate: state\n")
+    (folder / "state").mkdir()
+    (folder / LEDGER_NAME).rename(folder / "state" / LEDGER_NAME)
+    return folder
+
+
+def test_list_takes_states_a_folder_and_a_time(painted, monkeypatch):
+    monkeypatch.chdir(painted)
+
+    def listed(*arguments):
+        answer = call("list", "--config", "config.yaml", "--json", *arguments)
+        assert answer.exit_code == 0, answer.output
+        return {each["photo"] for each in json.loads(answer.stdout)}
+
+    assert listed() == {"trip/a.jpg", "b.jpg", "trip/huge.jpg", "bad/c.jpg"}
+    assert listed("--state", "problem", "--state", "waiting") == {"trip/huge.jpg", "bad/c.jpg"}
+    assert (
+        listed("--folder", "trip") == listed("--folder", str(painted / "inbox/trip")) == {"trip/a.jpg", "trip/huge.jpg"}
+    )
+    assert listed("--since", "2100-01-01") == set()
+    assert call("list", "--config", "config.yaml", "--since", "2100-01-01").stdout == "There are none.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("list", "--state", "finished"), "name one of waiting"),
+        (("list", "--since", "soon"), "write how long ago"),
+        (("list", "--folder", "trap"), "is no folder of the inbox"),
+        (("show", "trip/aa.jpg"), "did you mean trip/a.jpg?"),
+        (("compare", "b.jpg", "trip/aa.jpg"), "did you mean trip/a.jpg?"),
+        (("open", "trip/aa.jpg"), "did you mean trip/a.jpg?"),
+    ],
+)
+def test_what_commands_do_not_understand_they_refuse_with_what_could_be_meant(painted, monkeypatch, arguments, words):
+    monkeypatch.chdir(painted)
+    answer = call(*arguments, "--config", "config.yaml")
+    assert answer.exit_code == EXIT_SETTINGS
+    assert words in answer.stderr
+
+
+def test_show_compare_and_open_take_what_a_shell_completes(painted, monkeypatch):
+    monkeypatch.chdir(painted / "outbox")
+    for variable in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(variable, raising=False)
+    config = ("--config", "../config.yaml")
+    assert "took        4 steps" in call("show", "trip/a/", *config).stdout
+    assert json.loads(call("show", "b/b.png", "--json", *config).stdout)["photo"] == "b.jpg"
+    assert "≠" in call("compare", "trip/a", "../inbox/trip/a.jpg", *config).stdout
+    assert json.loads(call("compare", "b", "trip/a", "--json", *config).stdout)["made of"]["photo"]["differs"]
+    assert call("open", "b", *config).stdout == f"{painted / 'outbox/b/b.png'}\n"
+    assert call("open", *config).stdout == f"{painted / 'outbox'}\n"
+    answer = call("open", "../inbox/bad/c.jpg", *config)
+    assert (answer.exit_code, answer.stdout) == (EXIT_PROBLEM, "")
+    assert "is not painted" in answer.stderr

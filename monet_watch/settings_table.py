@@ -1,0 +1,46 @@
+"""Settings as people read them: each with its value, as it would stand in style.yaml, and where it came from."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+from rich.text import Text
+
+from monet_watch.printable import printable
+from monet_watch.recipes import Recipe
+
+__all__ = ["SettingRow", "as_yaml", "setting_rows", "settings_table"]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """A setting: its key, its value in plain JSON types, and its origin in words."""
+
+    key: str
+    value: object
+    origin: str
+
+
+def setting_rows(
+    recipe: Recipe, styles: Sequence[str], origins: Mapping[str, object], priority: int | None = None
+) -> tuple[SettingRow, ...]:
+    """Return every setting that has an origin; ``styles`` are the pictures' names."""
+    values = {**recipe.model_dump(mode="json"), "style": list(styles), "priority": priority}
+    return tuple(SettingRow(key, values.get(key), str(origin)) for key, origin in origins.items())
+
+
+def settings_table(title: str, rows: Iterable[SettingRow]) -> Table:
+    """Return what `rich` can print."""
+    table = Table("setting", "value", "from", title=Text(printable(title)), title_justify="left", box=None)
+    for row in rows:
+        table.add_row(*(Text(printable(each)) for each in (row.key, as_yaml(row.value), row.origin)))
+    return table
+
+
+def as_yaml(value: object) -> str:
+    """Return a value as it would stand in style.yaml."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(as_yaml, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
