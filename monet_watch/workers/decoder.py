@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from monet_watch.engine.photo import Photo, decode
 from monet_watch.errors import NotAPhotoError, PhotoError, PhotoTooLargeError, TruncatedPhotoError, WorkerError
+from monet_watch.workers.limits import address_space_bytes, limit_address_space
 
 __all__ = ["BYTES_PER_PIXEL", "SPARE_BYTES", "Decoder", "main", "memory_to_open"]
 
@@ -188,12 +189,12 @@ def _signal_name(number: int) -> str:
 def main() -> None:
     """Open the pictures that come on the standard input, until it ends."""
     _set_up()
-    at_rest = _mapped_bytes()
+    at_rest = address_space_bytes()
     while request := sys.stdin.buffer.read(_REQUEST.size):
         size, limit_pixels, memory_bytes, seconds = _REQUEST.unpack(request)
         data = sys.stdin.buffer.read(size)
         if at_rest is not None:
-            _limit_memory(at_rest + len(data) + memory_bytes)
+            limit_address_space(at_rest + len(data) + memory_bytes)
         with _alarm_after(seconds):
             answer, samples = _answer(data, limit_pixels)
         sys.stdout.buffer.write(json.dumps(answer).encode("ascii") + b"\n")
@@ -214,22 +215,6 @@ def _set_up() -> None:
         from PIL import AvifImagePlugin
 
         AvifImagePlugin.DEFAULT_MAX_THREADS = _CODEC_THREADS
-
-
-def _mapped_bytes() -> int | None:
-    """The size of this process's address space; None where the system does not tell."""
-    try:
-        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return None
-
-
-def _limit_memory(address_space_bytes: int) -> None:
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = address_space_bytes if hard == resource.RLIM_INFINITY else min(address_space_bytes, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -57,6 +57,7 @@ from monet_watch.workers.base import (
     WorkerReady,
 )
 from monet_watch.workers.decoder import Decoder
+from monet_watch.workers.limits import limit_private_memory, private_bytes
 from monet_watch.workers.machine import available_memory, memory_for_a_painting, physical_cores
 from monet_watch.workers.sender import Deferred, Sender
 
@@ -64,6 +65,8 @@ __all__ = ["describe", "measure_step", "painting_events", "serve", "set_up_torch
 
 OpenPicture = Callable[[bytes, int], Photo]
 """Opens a picture of at most so many pixels, as `monet_watch.engine.photo.decode` does."""
+
+_SPARE_BYTES = 2**30  # for the stacks of threads, for pictures on their way, and for estimates that are too low
 
 _WARM_UP_STEPS = 2
 _MEASURED_STEPS = 5
@@ -335,6 +338,7 @@ class _Server:
     painter: Painter
     allowance: Allowance
     open_picture: OpenPicture
+    at_rest: int | None = field(default_factory=private_bytes)
     stopped: bool = False
 
     def run(self) -> None:
@@ -349,6 +353,7 @@ class _Server:
 
     def _paint(self, job: PaintJob) -> None:
         memory_bytes = self._memory_bytes(job.attempt)
+        self._limit_memory(memory_bytes)
         for event in _deferred_events(job, self.painter, self._asked_to_stop, memory_bytes, self.open_picture):
             self.sender.send(event)
         give_back_memory()
@@ -362,6 +367,15 @@ class _Server:
         sharers = 1 if device.type == "cuda" else self.allowance.sharers
         allowed = memory_for_a_painting(_free_memory(device), self.allowance.memory_bytes, sharers)
         return None if allowed is None else allowed >> (attempt - 1)
+
+    def _limit_memory(self, memory_bytes: int | None) -> None:
+        """Have what goes far beyond the allowance fail here, where a painting then goes on in smaller tiles.
+
+        On a card, the memory that counts is not the process's own, and drivers reserve at will.
+        """
+        if memory_bytes is None or self.at_rest is None or self.painter.network.device.type != "cpu":
+            return
+        limit_private_memory(self.at_rest + memory_bytes * 4 // 3 + _SPARE_BYTES)
 
     def _asked_to_stop(self) -> bool:
         """Read what has arrived in the middle of a job. A pipe that has ended asks for an end as well."""
