@@ -1,6 +1,7 @@
 """The last checkpoint of each painting under way, in the state folder: what lets it go on after a stop."""
 
 import contextlib
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -39,8 +40,12 @@ class Checkpoints:
             self._path(identity).unlink(missing_ok=True)
 
     def identities(self) -> set[str]:
-        """Return which paintings have one."""
-        return {path.name.removesuffix(_SUFFIX) for path in self.folder.glob(f"*{_SUFFIX}")}
+        """Return which paintings have one, as far as that can be seen."""
+        try:
+            names = os.listdir(self.folder)  # noqa: PTH208 (names, not paths)
+        except OSError:
+            return set()
+        return {name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)}
 
     def keep_only(self, identities: Collection[str]) -> None:
         """Remove the checkpoints of all other paintings, and what interrupted writes left."""

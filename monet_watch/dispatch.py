@@ -3,6 +3,7 @@
 Everything here runs in the daemon's loop; `monet_watch.crew` keeps the workers.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -201,7 +202,8 @@ class Dispatch:
     def admit(self, job: Job) -> None:
         """A job is queued, or was found done: copy what is painted already, and look after the original."""
         if job.state is JobState.QUEUED:
-            self._copy_if_painted(job)
+            with contextlib.suppress(OutboxError):  # it is tried, and told, when its turn comes
+                self._copy_if_painted(job)
         elif job.state is JobState.DONE:
             self._look_after(job)
 

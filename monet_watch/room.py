@@ -59,11 +59,8 @@ def require_room(outbox: Path, state: Path, room: Room) -> None:
 
 def _free_bytes(folder: Path) -> int | None:
     """What an ordinary account can write at ``folder``, or where it will be; None where nobody knows."""
-    there = next((path for path in (folder, *folder.parents) if path.exists()), None)
-    if there is None:
-        return None
     try:
-        usage = shutil.disk_usage(there)
+        usage = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists()))
     except OSError:
         return None
     return usage.free if usage.total else None  # some network shares call themselves empty

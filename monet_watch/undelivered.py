@@ -26,7 +26,7 @@ class Undelivered:
         self._disk = Outbox(folder)
         self._limit_bytes = limit_bytes
         self._memory: dict[str, dict[str, bytes]] = {}
-        self._known = set(self._names()) if folder.is_dir() else set()
+        self._known = set(self._names())
 
     def _names(self) -> list[str]:
         try:
@@ -69,7 +69,13 @@ class Undelivered:
         """Whether all of a painting is here."""
         if identity not in self._known:
             return False
-        return RECORD_NAME in self._memory.get(identity, {}) or self._disk.holds(PurePosixPath(identity))
+        return RECORD_NAME in self._memory.get(identity, {}) or self._is_on_disk(identity)
+
+    def _is_on_disk(self, identity: str) -> bool:
+        try:
+            return self._disk.holds(PurePosixPath(identity))
+        except OutboxError:
+            return False  # it may well be, and serves when it can be read
 
     def hand_over_stages(self, identity: str, outbox: Outbox, folder: PurePosixPath) -> None:
         """Write the stages that are here into ``folder``. Raises OutboxError where they cannot be written."""

@@ -48,3 +48,9 @@ def test_a_folder_that_cannot_be_made_is_told_as_what_it_is(checkpoints, tmp_pat
     assert checkpoints.load("a") is None
     checkpoints.discard("a")
     checkpoints.keep_only(())
+
+
+def test_where_nobody_can_look_none_is_seen_and_none_is_removed(tmp_path):
+    checkpoints = Checkpoints(tmp_path / ("n" * 300))
+    assert checkpoints.identities() == set()
+    checkpoints.keep_only({"a"})

@@ -88,3 +88,8 @@ def test_it_is_painted_when_there_is_room_again_and_a_later_shortage_is_told_aga
 def test_a_share_that_says_nothing_of_its_size_is_trusted(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"total": 0, "free": 0}))
     require_room(tmp_path, tmp_path, Room(1 << 60, 1 << 60))
+
+
+def test_a_disk_that_cannot_be_looked_at_is_trusted(tmp_path):
+    nowhere = tmp_path / ("n" * 300)
+    require_room(nowhere, nowhere, Room(1 << 60, 1 << 60))

@@ -151,6 +151,15 @@ def _shortened(name: str, suffix: str) -> str:
     return os.fsencode(name)[:room].decode("utf-8", "ignore") + mark
 
 
+@contextlib.contextmanager
+def _looking_at(path: Path) -> Iterator[Path]:
+    """Translate the errors of a disk or a share that does not tell what lies at ``path``: it may well be there."""
+    try:
+        yield path
+    except OSError as error:
+        raise OutboxError(f"{path} cannot be looked at: {error.strerror or error}.", _remedy(error)) from error
+
+
 def _is_own_stage(path: Path) -> bool:
     """Whether the file is a progress picture, and says itself that this program made it."""
     if not _STAGE.fullmatch(path.name):
@@ -177,12 +186,20 @@ class Outbox:
     ) -> PurePosixPath:
         """Return a folder for the painting of ``photo`` that nobody has: named after it, or with a suffix.
 
-        ``is_taken`` says whether another painting was promised a folder that may not be there yet.
+        ``is_taken`` says whether another painting was promised a folder that may not be there yet. Raises OutboxError
+        where there is none, or nobody can tell.
         """
         for folder in self._candidates(photo, identity):
-            if not os.path.lexists(self.root / folder) and not is_taken(folder):
+            if not self._is_occupied(folder) and not is_taken(folder):
                 return folder
         raise OutboxError(f"There is no free name for a painting of {photo} in {self.root}.")
+
+    def _is_occupied(self, folder: PurePosixPath) -> bool:
+        """Whether anything is there, be it a link that leads nowhere."""
+        with _looking_at(self.root / folder) as path, contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.lstat()
+            return True
+        return False
 
     def claim_folder(self, photo: PurePosixPath, identity: str) -> PurePosixPath:
         """Make a folder that was not there for the painting of ``photo``, and return it. Raises OutboxError.
@@ -252,13 +269,15 @@ class Outbox:
             raise OutboxError(f"{self.root / folder / name} cannot be read: {error.strerror or error}.") from error
 
     def stages(self, folder: PurePosixPath) -> list[str]:
-        """Return the names of the progress pictures in ``folder``, in order of their steps."""
-        names = (path.name for path in (self.root / folder).glob("progress_*.png"))
+        """Return the names of the progress pictures in ``folder``, in order of their steps. Raises OutboxError."""
+        with _looking_at(self.root / folder) as path:
+            names = os.listdir(path) if path.is_dir() else []  # noqa: PTH208 (names, not paths)
         return sorted(filter(_STAGE.fullmatch, names), key=lambda name: (len(name), name))
 
     def holds(self, folder: PurePosixPath) -> bool:
-        """Whether there is a whole painting in ``folder``."""
-        return (self.root / folder / RECORD_NAME).is_file()
+        """Whether there is a whole painting in ``folder``. Raises OutboxError where nobody can tell."""
+        with _looking_at(self.root / folder / RECORD_NAME) as path:
+            return path.is_file()
 
     def flush(self, folder: PurePosixPath) -> None:
         """Flush the painting in ``folder`` to disk, as far as whoever wrote it may not have done. Raises OutboxError.

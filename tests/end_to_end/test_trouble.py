@@ -111,7 +111,7 @@ def test_while_the_outbox_is_full_a_painting_is_kept_and_not_painted_again(home)
             daemon.wait_for("done", photo)
             assert_whole(daemon.sees(home.outbox) / folder, photo)
         assert len(list(daemon.told("painting", "coffee.png"))) == 1
-        assert not list(daemon.sees(home.outbox).rglob(".*"))
+        assert not list(daemon.sees(home.outbox).rglob("*.tmp"))
 
 
 def test_while_the_state_folder_is_full_nothing_is_lost(home):
@@ -186,6 +186,24 @@ def test_permissions_that_are_taken_away_from_the_outbox_and_the_state_folder_an
             folder.chmod(0o700)
         daemon.wait_for("done", "coffee.png")
         assert_whole(home.outbox / "coffee", "coffee.png")
+
+
+def test_an_outbox_that_cannot_even_be_looked_into_is_waited_for(home):
+    """A copy of what is painted asks for the painting; another photo, for room and a place."""
+    with Restricted(home) as daemon:
+        daemon.wait_for("started")
+        home.drop(Photos.coffee)
+        daemon.wait_for("done", "coffee.png")
+        home.outbox.chmod(0)
+        home.drop(Photos.coffee, "copy.png")
+        home.drop(Photos.rocket)
+        is_told(daemon, "until then nothing is begun")
+        assert_idle(daemon)
+        home.outbox.chmod(0o700)
+        daemon.wait_for("copied", "copy.png")
+        daemon.wait_for("done", "rocket.jpg")
+        assert len(list(daemon.told("painting"))) == 2
+        assert_whole(home.outbox / "copy", "copy.png")
 
 
 def test_a_worker_that_hangs_is_replaced_and_the_painting_goes_on_from_its_checkpoint(home):

@@ -342,3 +342,13 @@ def test_an_empty_folder_is_somebody_s_own(outbox):
     outbox.make_folder(PurePosixPath("empty"))
     assert outbox.remove_begun(lambda folder: False) == 0
     assert (outbox.root / "empty").is_dir()
+
+
+def test_what_cannot_be_looked_at_is_not_taken_to_be_missing(tmp_path):
+    """A name longer than the file system has is an error of the system, as a share that does not answer is."""
+    outbox, nowhere = Outbox(tmp_path), PurePosixPath("n" * 300)
+    for look in (outbox.holds, outbox.stages, outbox.abandon):
+        with pytest.raises(OutboxError, match="cannot be looked at"):
+            look(nowhere)
+    with pytest.raises(OutboxError, match="cannot be looked at"):
+        outbox.choose_folder(nowhere / "photo.jpg", IDENTITY, lambda folder: False)
