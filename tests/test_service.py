@@ -33,7 +33,11 @@ def manager(request, tmp_path):
 
 
 def child(code, *arguments, **options):
-    """Start another Python that runs ``code``; its standard output is a pipe of lines."""
+    """Start another Python that runs ``code``; its standard output is a pipe of lines.
+
+    SIGHUP means to it what it usually does, whether or not the tests run under nohup.
+    """
+    code = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n{code}"
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options)
 

@@ -82,6 +82,10 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def _hear_hangups() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class DaemonProcess:
     """``monet-watch run`` as a process, between entering and leaving this context manager.
 
@@ -105,6 +109,7 @@ class DaemonProcess:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=_hear_hangups,  # also where the tests run under nohup
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
