@@ -454,6 +454,7 @@ class Ledger:
                 state=JobState.WAITING,
                 size=size,
                 mtime_ns=str(mtime_ns),
+                settings_key=None,
                 queued_at=None,
                 **{**_NO_TROUBLE, "kind": kind, "reason": reason, "remedy": remedy},
                 **_NOT_BEGUN,
@@ -1024,7 +1025,7 @@ _DONE = "WHERE state = 'done' ORDER BY finished_at DESC, id DESC"
 _PROBLEMS = "WHERE state = 'problem' ORDER BY finished_at DESC, id DESC"
 # A time that is further off than any that was ever set is from before the clock was set back.
 _STILL_PUT_OFF = "(state = 'queued' AND retry_at > ? AND retry_at <= ?)"
-_PUT_OFF = "WHERE retry_at IS NOT NULL AND state = 'queued' ORDER BY retry_at, id"
+_PUT_OFF = "WHERE retry_at IS NOT NULL AND +state = 'queued' ORDER BY retry_at, id"  # by the index of these alone
 _NEXT_QUEUED = f"""
     WHERE state = 'queued' AND NOT ifnull({_STILL_PUT_OFF}, 0) AND NOT EXISTS (
         SELECT 1 FROM jobs AS other

@@ -297,6 +297,32 @@ def test_a_photo_that_may_not_be_read_is_a_problem_until_it_may(tmp_path, run_fo
     assert told.splitlines() == ["['problem'] [] 1", "['done'] ['a'] 0"]
 
 
+FORBIDDEN_IN_THE_QUEUE = """
+import sys
+from pathlib import Path
+from tests.rehearsal import Rehearsal
+
+with Rehearsal(Path(sys.argv[1]), automatic=False) as house:
+    path = house.drop("a.jpg")
+    house.rest()
+    path.chmod(0)
+    house.worker.ready()
+    house.rest()
+    print(house.states("a.jpg"), len(house.problems()))
+    path.chmod(0o644)
+    house.advance(300)
+    house.rest()
+    print(house.states("a.jpg"), len(house.problems()))
+"""
+
+
+def test_a_photo_that_may_not_be_read_any_more_when_its_turn_comes_is_a_problem_until_it_may(
+    tmp_path, run_for_whom_permissions_count
+):
+    told = run_for_whom_permissions_count(FORBIDDEN_IN_THE_QUEUE, tmp_path)
+    assert told.splitlines() == ["['problem'] 1", "['running'] 0"]
+
+
 def test_an_empty_photo_waits_and_does_not_keep_anything_busy(house):
     house.drop("a.jpg", b"")
     house.rest()
