@@ -97,7 +97,7 @@ def _deferred_events(
     try:
         yield from _Painting(job, memory_bytes, open_picture).events(painter, stop)
     except MonetWatchError as error:
-        yield JobFailed(job.job_id, type(error).__name__, error.message, error.remedy)
+        yield JobFailed(job.job_id, type(error).__name__, error.message, error.remedy, passes(error))
     except Exception as error:  # the boundary: whatever a job does, the worker goes on to the next
         if is_out_of_memory(error):
             yield _out_of_memory(job, error)

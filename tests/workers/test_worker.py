@@ -21,7 +21,7 @@ from monet_watch.engine.events import Finished
 from monet_watch.engine.paint import Painter, paint
 from monet_watch.engine.precision import best_precision
 from monet_watch.engine.vgg import VGG19
-from monet_watch.errors import SettingsError, WeightsError, WorkerError
+from monet_watch.errors import PhotoError, SettingsError, WeightsError, WorkerError
 from monet_watch.recipes import SWIFT, Recipe
 from monet_watch.workers.base import (
     Allowance,
@@ -250,6 +250,18 @@ def test_whatever_happens_in_a_job_becomes_its_failure(make_job, tiny_convolutio
     events = run(make_job(), Failing(tiny_convolutions))
     assert isinstance(events[0], JobStarted)
     assert isinstance(events[-1], JobFailed) and events[-1].kind == kind
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [(WorkerError("Its helper was ended."), True), (PhotoError("Bad."), False)],
+)
+def test_what_is_no_fault_of_the_photo_is_told_as_something_that_passes(make_job, tiny_network, error, passes):
+    def open_picture(data, limit_pixels):
+        raise error
+
+    (failed,) = painting_events(make_job(), Painter(tiny_network), lambda: False, open_picture=open_picture)
+    assert failed == JobFailed(7, type(error).__name__, error.message, "", passes)
 
 
 def failing_network(convolutions, words):
