@@ -35,7 +35,7 @@ from monet_watch.notices import Level, Listener, Notice
 from monet_watch.outbox.files import Outbox, make_folders, remove_temporaries
 from monet_watch.outbox.record import PaintingRecord
 from monet_watch.plan import Plan, PlannedStyle, Planner
-from monet_watch.renewal import ConfigFile
+from monet_watch.renewal import ConfigFile, FileMark, Renewal, file_mark
 from monet_watch.requests import REQUESTS_NAME, Answer, Desk, Effects, Request, RequestBox
 from monet_watch.service import Notifier, single_instance, stop_signals
 from monet_watch.settings import FolderSettings, is_settings_file, is_style_picture
@@ -108,7 +108,7 @@ def run_daemon(house: House) -> Outcome:
 
     Raises AlreadyRunningError, LedgerError, OutboxError, SettingsError, WeightsError and WorkerError.
     """
-    config = house.config
+    config, mark = house.config, file_mark(house.config.source)
     state = state_folder(config, house.environ)
     _make_folder(state, "state")
     _make_folder(config.outbox, "outbox")
@@ -120,7 +120,7 @@ def run_daemon(house: House) -> Outcome:
         ledger.note(CONFIG_FAULT_KEY, "")
         outbox = Outbox(config.outbox, config.stages_kept)
         found, undelivered = find_weights(config, house.environ), Undelivered(state / "undelivered")
-        rooms = _Rooms(house, ledger, outbox, state, found, undelivered, claim)
+        rooms = _Rooms(house, ledger, outbox, state, found, undelivered, claim, mark)
         stack.enter_context(house.console)
         _tidy(rooms)
         return _run_and_renew(rooms)
@@ -135,7 +135,7 @@ def _run_and_renew(rooms: "_Rooms") -> Outcome:
             outcome = daemon.run()
         if daemon.renewal is None:
             return outcome
-        rooms = rooms.renewed(daemon.renewal.config)
+        rooms = rooms.renewed(daemon.renewal)
         rooms.house.mailbox.drop(Scanned, Hashed, HashFailed, InboxGone)
         if daemon.renewal.needs_new_workers:
             rooms.house.mailbox.drop(FromWorker)
@@ -239,6 +239,7 @@ class _Rooms:
     weights: WeightsFile
     undelivered: Undelivered
     claim: OutboxClaim
+    mark: FileMark | None = None
 
     @property
     def config(self) -> Config:
@@ -259,12 +260,14 @@ class _Rooms:
     def surveyor(self) -> Surveyor:
         return Surveyor(self.config.inbox, self.sieve, self.house.mailbox.post, self.limit_bytes)
 
-    def renewed(self, config: Config) -> "_Rooms":
-        """The rooms as ``config`` wants them."""
+    def renewed(self, renewal: Renewal) -> "_Rooms":
+        """The rooms as the config of ``renewal`` wants them."""
+        config = renewal.config
         self.house.console.tell_from(Level(config.log.level))
         found = find_weights(config, self.house.environ) if config.weights != self.config.weights else self.weights
         outbox = Outbox(config.outbox, config.stages_kept)
-        return replace(self, house=replace(self.house, config=config), outbox=outbox, weights=found)
+        house = replace(self.house, config=config)
+        return replace(self, house=house, outbox=outbox, weights=found, mark=renewal.mark)
 
     def _check(self, config: Config) -> None:
         """Raise the error that a house with ``config`` would end with."""
@@ -283,7 +286,7 @@ class _Rooms:
             dispatch=dispatch,
             desk=self._desk(arrivals, dispatch),
             renew_claim=self.claim.renew,
-            config_file=ConfigFile(config, self.house.load, self._check, time.monotonic),
+            config_file=ConfigFile(config, self.mark, self.house.load, self._check, time.monotonic),
             make_watch=lambda: WatchdogWatch(
                 config.inbox, post, Mode(config.watch), config.polling_seconds, self.sieve.enters
             ),
@@ -295,7 +298,7 @@ class _Rooms:
             hours=config.hours(),
             rescan_seconds=config.rescan_seconds,
             inbox=config.inbox,
-            tidy=Housekeeping(self.ledger, self.checkpoints),
+            tidy=Housekeeping(self.ledger, self.checkpoints, self.undelivered),
         )
         return Daemon(parts, self.house.once)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from monet_watch.checkpoints import Checkpoints
 from monet_watch.errors import LedgerError
 from monet_watch.ledger import Ledger
+from monet_watch.undelivered import Undelivered
 
 __all__ = ["HOUSEKEEPING_SECONDS", "Housekeeping"]
 
@@ -19,15 +20,17 @@ class Housekeeping:
 
     ledger: Ledger
     checkpoints: Checkpoints
+    undelivered: Undelivered
 
     def __call__(self) -> None:
-        """Remove checkpoints of paintings that nobody waits for; prune the ledger, and give free room back.
+        """Remove what is kept of paintings that nobody waits for; prune the ledger, and give free room back.
 
-        A painting that is finished, or has a problem, has lost its checkpoint already; here go those of photos that
-        were deleted, and whatever an end in the wrong moment left. Without the room that it takes, it is left for the
-        next time. Raises LedgerError where the ledger cannot be read.
+        A painting that is finished has lost its checkpoint, and what could not be delivered of it, already; here go
+        those of photos that were deleted or have a problem, and whatever an end in the wrong moment left. Without the
+        room that it takes, it is left for the next time. Raises LedgerError where the ledger cannot be read.
         """
         self.checkpoints.keep_only(self.ledger.wanted(self.checkpoints.identities()))
+        self.undelivered.keep_only(self.ledger.wanted(self.undelivered.identities()))
         with contextlib.suppress(LedgerError):  # a full disk is told by whoever must write, not by who would tidy up
             self.ledger.prune()
             self.ledger.compact()

@@ -13,7 +13,7 @@ from pathlib import Path
 from monet_watch.config import Config
 from monet_watch.errors import SettingsError
 
-__all__ = ["RESTART_KEYS", "WORKER_KEYS", "ConfigFile", "Renewal", "changes"]
+__all__ = ["RESTART_KEYS", "WORKER_KEYS", "ConfigFile", "FileMark", "Renewal", "changes", "file_mark"]
 
 RESTART_KEYS = frozenset({"inbox", "outbox", "state", "log.format"})
 """What a running daemon cannot change."""
@@ -21,15 +21,19 @@ RESTART_KEYS = frozenset({"inbox", "outbox", "state", "log.format"})
 WORKER_KEYS = frozenset({"weights", "devices", "threads", "memory_limit", "nice", "hang_seconds", "decode_seconds"})
 """What workers are made of."""
 
+FileMark = tuple[int, int, int]
+"""What `file_mark` returns."""
+
 _LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """A config to be taken over, and which of its keys say something else than the one before."""
+    """A config to be taken over, which of its keys say something else than the one before, and its file's mark."""
 
     config: Config
     changed: frozenset[str]
+    mark: FileMark | None = None
 
     @property
     def needs_new_workers(self) -> bool:
@@ -56,17 +60,23 @@ def _changes(before: dict[str, object], after: dict[str, object], prefix: str = 
 class ConfigFile:
     """The file of the ``config`` in force. ``read`` reads it anew; ``check`` raises an error for what cannot be used.
 
-    ``clock`` is monotonic, in seconds. Without a file there is nothing to be seen, but `renewal` reads all the same.
+    ``mark`` is the file's from when that config was read: it may have been written since. ``clock`` is monotonic, in
+    seconds. Without a file there is nothing to be seen, but `renewal` reads all the same.
     """
 
     def __init__(
-        self, config: Config, read: Callable[[], Config], check: Callable[[Config], None], clock: Callable[[], float]
+        self,
+        config: Config,
+        mark: FileMark | None,
+        read: Callable[[], Config],
+        check: Callable[[Config], None],
+        clock: Callable[[], float],
     ) -> None:
         self._config = config
         self._read = read
         self._check = check
         self._clock = clock
-        self._known = self._seen = _facts(config.source)
+        self._known = self._seen = mark
         self._look_at = clock() + _LOOK_SECONDS
 
     def has_changed(self) -> bool:
@@ -74,12 +84,12 @@ class ConfigFile:
         if self._clock() < self._look_at:
             return False
         self._look_at = self._clock() + _LOOK_SECONDS
-        seen, self._seen = self._seen, _facts(self._config.source)
-        return self._seen is not None and self._seen not in (None, self._known) and self._seen == seen
+        seen, self._seen = self._seen, file_mark(self._config.source)
+        return self._seen not in (None, self._known) and self._seen == seen
 
     def renewal(self) -> Renewal | None:
         """Read the file; None if it says what holds. Raises SettingsError, or what ``check`` raises, for a fault."""
-        self._known = self._seen = _facts(self._config.source)
+        self._known = self._seen = file_mark(self._config.source)
         config = self._read()
         changed = changes(self._config, config)
         fixed = sorted(changed & RESTART_KEYS)
@@ -89,11 +99,11 @@ class ConfigFile:
         if not changed:
             return None
         self._check(config)
-        return Renewal(config, changed)
+        return Renewal(config, changed, self._known)
 
 
-def _facts(path: Path | None) -> tuple[int, int, int] | None:
-    """What is another when a file is written or replaced; None where none is."""
+def file_mark(path: Path | None) -> FileMark | None:
+    """Return what is another when the file is written or replaced; None where none is."""
     if path is None:
         return None
     try:

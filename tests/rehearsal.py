@@ -220,11 +220,11 @@ class Rehearsal:
                 clock=self.clock,
                 now=self.time_of_day,
                 renew_claim=lambda: None,
-                config_file=ConfigFile(Config(), self.load, lambda config: None, self.clock),
+                config_file=ConfigFile(Config(), None, self.load, lambda config: None, self.clock),
                 hours=self._hours,
                 rescan_seconds=300.0,
                 inbox=self.inbox,
-                tidy=Housekeeping(self.ledger, self.checkpoints),
+                tidy=Housekeeping(self.ledger, self.checkpoints, self.undelivered),
             ),
             self._once,
         )

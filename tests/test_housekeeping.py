@@ -53,6 +53,15 @@ def test_a_photo_that_was_deleted_while_it_waited_loses_its_checkpoint_without_a
     assert house.checkpoints.identities() == {identity(house, "a.jpg")}
 
 
+def test_stages_that_were_kept_for_a_photo_that_was_deleted_go_without_a_restart(house):
+    for name in ("a.jpg", "b.jpg"):
+        house.undelivered.keep(identity(house, name), {"progress_0002.png": b"a stage"})
+    house.remove("b.jpg")
+    house.advance(1)
+    house.advance(HOUSEKEEPING_SECONDS)
+    assert house.undelivered.identities() == [identity(house, "a.jpg")]
+
+
 def test_the_start_removes_what_the_last_run_left(house, tmp_path):
     house.checkpoints.save("of a painting that nobody knows", b"left")
     (tmp_path / "checkpoints" / ".monet-watch-12.tmp").write_bytes(b"half")

@@ -6,7 +6,7 @@ import pytest
 
 from monet_watch.config import Config, LogSettings, load_config
 from monet_watch.errors import SettingsError, WeightsError
-from monet_watch.renewal import RESTART_KEYS, WORKER_KEYS, ConfigFile, changes
+from monet_watch.renewal import RESTART_KEYS, WORKER_KEYS, ConfigFile, changes, file_mark
 from monet_watch.settings import StyleSettings
 
 
@@ -31,7 +31,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def file(path, clock):
-    return ConfigFile(load_config(path), lambda: load_config(path), lambda config: None, clock)
+    return ConfigFile(load_config(path), file_mark(path), lambda: load_config(path), lambda config: None, clock)
 
 
 def looks(file, clock):
@@ -53,6 +53,14 @@ def test_a_written_file_is_read_when_it_rests(file, path, clock):
     renewal = file.renewal()
     assert (renewal.config.settle_seconds, renewal.changed) == (2.5, {"settle_seconds"})
     assert looks(file, clock) == [False] * 3
+
+
+def test_what_is_written_after_it_was_read_and_before_anybody_looks_is_found(path, clock):
+    """It takes a while until a config that was read is in force: workers have to save what they paint."""
+    config, mark = load_config(path), file_mark(path)
+    path.write_text("settle_seconds: 2.5\n")
+    file = ConfigFile(config, mark, lambda: load_config(path), lambda config: None, clock)
+    assert looks(file, clock) == [False, True, True]
 
 
 def test_a_file_that_is_still_being_written_is_waited_for(file, path, clock):
@@ -91,7 +99,7 @@ def test_a_file_that_is_taken_away_changes_nothing_until_it_is_back(file, path, 
 
 
 def test_without_a_file_nothing_ever_changes(clock):
-    file = ConfigFile(Config(), Config, lambda config: None, clock)
+    file = ConfigFile(Config(), None, Config, lambda config: None, clock)
     assert looks(file, clock) == [False] * 3
     assert file.renewal() is None
 
@@ -123,7 +131,7 @@ def test_what_the_check_refuses_is_refused(path, clock):
     def check(config):
         raise WeightsError("They are not there.")
 
-    file = ConfigFile(load_config(path), lambda: load_config(path), check, clock)
+    file = ConfigFile(load_config(path), file_mark(path), lambda: load_config(path), check, clock)
     path.write_text("weights: torchvision\n")
     with pytest.raises(WeightsError):
         file.renewal()
