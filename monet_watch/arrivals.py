@@ -515,13 +515,8 @@ class Arrivals:
     def _twins(self, sha256: str, key: str) -> list[Job]:
         """The finished paintings of these bytes, of any path, that still lie in the outbox."""
         finished = self._parts.ledger.finished(identity(sha256, key))
-        return [job for job in finished if job.settings and self._lies_there(job)]
-
-    def _lies_there(self, job: Job) -> bool:
-        try:
-            return job.folder is not None and self._parts.outbox.holds(job.folder)
-        except OutboxError:
-            return False
+        lies_there = self._parts.outbox.surely_holds
+        return [job for job in finished if job.settings and job.folder and lies_there(job.folder)]
 
     def _recheck_broken(self) -> None:
         for folder in list(self._broken):

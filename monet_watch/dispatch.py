@@ -164,7 +164,7 @@ class Dispatch:
         self._crew.replace_dead()
         if not self._draining and self._rested():
             self._hand_over_kept()
-            if not self._suspended:
+            if not self._suspended and not self._resting:
                 self._feed()
 
     def drain(self) -> None:
@@ -200,11 +200,14 @@ class Dispatch:
                 place.job = None
 
     def admit(self, job: Job) -> None:
-        """A job is queued, or was found done: copy what is painted already, and look after the original."""
+        """A job is queued, or was found done: copy what is painted already, and look after the original.
+
+        Where the painting is not in the outbox (any more), the original may be all that there is, and stays.
+        """
         if job.state is JobState.QUEUED:
             with contextlib.suppress(OutboxError):  # it is tried, and told, when its turn comes
                 self._copy_if_painted(job)
-        elif job.state is JobState.DONE:
+        elif job.state is JobState.DONE and job.folder is not None and self._parts.outbox.surely_holds(job.folder):
             self._look_after(job)
 
     def handle(self, message: FromWorker) -> None:
@@ -361,10 +364,9 @@ class Dispatch:
     def _hand_over_kept(self) -> None:
         """Deliver what was painted while the outbox could not be written, whether or not a worker is free."""
         for identity in self._parts.undelivered.paintings():
-            jobs = self._parts.ledger.queued_of(identity)
-            if not jobs:
+            if not self._parts.ledger.wanted([identity]):
                 self._parts.undelivered.discard(identity)  # the photo has gone, or is to be painted in another way
-            for job in jobs[:1]:
+            for job in self._parts.ledger.queued_of(identity)[:1]:
                 self._try_to_hand_over(job)
 
     def _try_to_hand_over(self, job: Job) -> None:

@@ -69,13 +69,7 @@ class Undelivered:
         """Whether all of a painting is here."""
         if identity not in self._known:
             return False
-        return RECORD_NAME in self._memory.get(identity, {}) or self._is_on_disk(identity)
-
-    def _is_on_disk(self, identity: str) -> bool:
-        try:
-            return self._disk.holds(PurePosixPath(identity))
-        except OutboxError:
-            return False  # it may well be, and serves when it can be read
+        return RECORD_NAME in self._memory.get(identity, {}) or self._disk.surely_holds(PurePosixPath(identity))
 
     def hand_over_stages(self, identity: str, outbox: Outbox, folder: PurePosixPath) -> None:
         """Write the stages that are here into ``folder``. Raises OutboxError where they cannot be written."""

@@ -1,12 +1,15 @@
 """Which job goes where: attempts, deaths, deliveries that fail, copies, names that collide, and restarts."""
 
 import shutil
+from pathlib import PurePosixPath
 
 import pytest
 
 from monet_watch.errors import WorkerError
+from monet_watch.inbox.hints import FileTouched
 from monet_watch.ledger import JobState
 from monet_watch.outbox.files import Outbox
+from monet_watch.requests import Act, Request
 from monet_watch.workers.memory import tiny_png
 from tests.rehearsal import Rehearsal
 
@@ -398,6 +401,22 @@ def test_what_is_kept_of_a_photo_that_is_gone_is_thrown_away(house):
     house.remove("a.jpg")
     house.advance(1)
     assert not list((house.folder / "undelivered").iterdir())
+
+
+def test_what_is_kept_of_a_photo_that_somebody_touches_is_still_there_when_it_has_rested(house):
+    path = house.drop("a.jpg")
+    house.rest()
+    block(house, "a")
+    paint(house)
+    path.touch()
+    house.watches[-1].say(FileTouched(PurePosixPath("a.jpg")))
+    house.turn()
+    assert house.states("a.jpg") == ["waiting"]
+    house.rest()
+    (house.outbox / "a").unlink()
+    house.advance(3600)
+    assert house.records() == ["a"]
+    assert len(house.worker.jobs) == 1
 
 
 def test_a_kept_painting_is_written_while_the_worker_paints_another(house):
@@ -839,6 +858,25 @@ def test_an_original_that_was_replaced_while_it_was_painted_stays_until_it_is_pa
         paint(house)
         assert not path.exists()
         assert len(house.records()) == 2
+
+
+def test_an_original_stays_while_the_painting_that_it_led_to_is_not_there(tmp_path):
+    """Somebody has taken the painting out of the outbox, and drops the photo once more."""
+    with Rehearsal(tmp_path, after="delete") as house:
+        path = house.drop("a.jpg", b"original")
+        house.rest()
+        assert not path.exists()
+        (house.outbox / "a").rename(tmp_path / "taken away")
+        house.drop("a.jpg", b"original")
+        house.rest()
+        house.advance(300)
+        house.rest()
+        assert path.read_bytes() == b"original"
+        assert house.records() == []
+        assert house.ask(Request(Act.RETRY, (PurePosixPath("a.jpg"),))).fine
+        house.rest()
+        assert house.records() == ["a"]
+        assert not path.exists()
 
 
 def test_an_original_that_cannot_be_put_away_stays_and_the_reason_is_told(tmp_path):

@@ -279,6 +279,13 @@ class Outbox:
         with _looking_at(self.root / folder / RECORD_NAME) as path:
             return path.is_file()
 
+    def surely_holds(self, folder: PurePosixPath) -> bool:
+        """Whether there is a whole painting in ``folder``; False, too, where nobody can tell."""
+        try:
+            return self.holds(folder)
+        except OutboxError:
+            return False
+
     def flush(self, folder: PurePosixPath) -> None:
         """Flush the painting in ``folder`` to disk, as far as whoever wrote it may not have done. Raises OutboxError.
 
