@@ -41,6 +41,7 @@ from monet_watch.renewal import ConfigFile, Renewal
 from monet_watch.requests import Desk
 from monet_watch.service import Notifier, ReloadAsked, StopAsked
 from monet_watch.troubles import pause
+from monet_watch.workers.base import JobCheckpoint, JobSnapshot, WorkerSaid
 
 __all__ = ["HEARTBEAT_SECONDS", "Daemon", "DaemonParts", "Mailbox", "Message", "Outcome", "View"]
 
@@ -55,6 +56,7 @@ _MOMENT_SECONDS = 0.1  # for which messages may keep the loop from what is due
 _RETRY_WATCH_SECONDS = 15.0
 _WATCH_PATIENCE_SECONDS = 600.0  # in which an inbox that is there must be watched, if it is ever to be
 _DESK_SECONDS = 1.0
+_DUE_IN_ANY_CASE = ("heartbeat", "watchdog", "tidy")  # at the end, too, when nothing else is tended to
 _FIRST_OUTAGE_SECONDS, _LONGEST_OUTAGE_SECONDS = 1.0, 30.0  # between two tries to use a ledger that cannot be used
 
 Message = WatchMessage | SurveyMessage | FromWorker | StopAsked | ReloadAsked
@@ -151,7 +153,7 @@ class Daemon:
         self._renewal: Renewal | None = None
         self._renew_at = 0.0
         self._due = {"scan": 0.0, "heartbeat": 0.0, "watchdog": 0.0, "watch": 0.0, "desk": 0.0, "tidy": 0.0}
-        self._resting = ""
+        self._resting: str | None = None
         self._trouble: str | None = None
         self._outage: _Outage | None = None
         self._unheard: deque[Message] = deque()
@@ -182,9 +184,11 @@ class Daemon:
         """Start the workers, watch and scan the inbox, and tell the service manager."""
         parts = self._parts
         parts.dispatch.open()
-        parts.ledger.note(RESTING_KEY, "")  # a run that was killed could not take its own back
-        self._tend_desk()
-        self._tend_watch()
+        try:
+            self._tend_desk()
+            self._tend_watch()
+        except LedgerUnavailableError as error:
+            self._wait_for_ledger(error)
         self._tell("started", f"Watching {parts.inbox}.")
         self._due["scan"] = parts.clock() + parts.rescan_seconds
         parts.arrivals.scan()
@@ -208,13 +212,17 @@ class Daemon:
             return
         if self._unheard:
             yield self._parts.clock()
-        yield from self._due.values()
+        yield from (self._due[name] for name in (_DUE_IN_ANY_CASE if self._stop_at is not None else self._due))
+        if self._changed:
+            yield self._view_at
+        if self._stop_at is None:
+            yield from self._dues_of_work()
+
+    def _dues_of_work(self) -> Iterator[float]:
         if (due := self._parts.dispatch.next_due()) is not None:
             yield due
         if not self._inbox_away and (due := self._parts.arrivals.next_due()) is not None:
             yield due
-        if self._changed:
-            yield self._view_at
 
     def turn(self, timeout_seconds: float = 0.0) -> None:
         """Handle what has arrived, waiting up to ``timeout_seconds`` for it, then do what is due.
@@ -243,8 +251,23 @@ class Daemon:
             if isinstance(message, StopAsked):
                 self._stop_asked(message)
             else:
-                self._unheard.append(message)
+                self._keep(message)
             message = self._parts.mailbox.next(0)
+
+    def _keep(self, message: Message) -> None:
+        """Keep ``message`` until it is handled, which while the ledger cannot be used may take days.
+
+        Then what is large and needs no ledger is handled at once, and what the next scan finds anyway is let go.
+        """
+        match message:
+            case _ if self._outage is None:
+                self._unheard.append(message)
+            case FromWorker(event=JobSnapshot() | JobCheckpoint() | WorkerSaid()):
+                self._parts.dispatch.handle(message)
+            case FileTouched() | FileGone() | FolderAppeared() | FolderGone() | EventsLost():
+                pass
+            case _:
+                self._unheard.append(message)
 
     def _hear_all(self) -> None:
         """Handle each message; one at which the ledger fails is heard once more when it can be used again.
@@ -268,7 +291,14 @@ class Daemon:
             text = f"{error} It is tried again and again; what is being painted goes on."
             self._tell("problem", text, level=Level.ERROR)
             self._parts.notifier.status(error.message)
+            self._keep_little()
         return self._outage.until
+
+    def _keep_little(self) -> None:
+        """Go through what is unheard as `_keep` does. The first is tried again: as long as it fails, pauses grow."""
+        later = [self._unheard.pop() for _ in range(len(self._unheard) - 1)]
+        for message in reversed(later):
+            self._keep(message)
 
     def _end_outage(self) -> None:
         if self._outage is not None:
@@ -488,13 +518,16 @@ class Daemon:
         return ""
 
     def _rest(self, reason: str) -> None:
-        """Let painting rest for ``reason``, or go on where there is none."""
-        self._resting, self._changed = reason, True
+        """Let painting rest for ``reason``, or go on where there is none.
+
+        At the start it is noted in any case: a run that was killed could not take its own note back.
+        """
         self._parts.ledger.note(RESTING_KEY, reason)
+        has_rested, self._resting, self._changed = bool(self._resting), reason, True
         if reason:
             self._tell("resting", f"{reason} What is being painted stops after a checkpoint.")
             self._parts.dispatch.suspend()
-        else:
+        elif has_rested:
             self._tell("resting", "Painting goes on.")
             self._parts.dispatch.resume()
 

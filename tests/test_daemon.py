@@ -1,5 +1,6 @@
 """The loop: messages in, decisions out; what is due; how it starts and ends."""
 
+import contextlib
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import PurePosixPath
 
@@ -233,6 +234,21 @@ def test_a_worker_that_saves_nothing_is_waited_for_seven_seconds_and_no_longer(t
         assert not house.daemon.finished()
         house.advance(0.1)
         assert house.daemon.finished()
+
+
+def test_it_naps_while_it_waits_for_a_worker_to_save(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        house.drop("a.jpg")
+        house.rest()
+        house.worker.cancel = lambda: None
+        house.drop("b.jpg", b"b")
+        house.turn()
+        house.mailbox.post(StopAsked("SIGTERM", 1))
+        house.turn()
+        house.advance(3)
+        house.advance(0.25)
+        assert house.daemon.nap() > 0.1
 
 
 def test_a_second_signal_ends_the_wait(tmp_path):
@@ -539,6 +555,71 @@ def test_while_the_ledger_s_disk_is_full_nothing_is_lost_and_everything_goes_on_
         assert house.records() == ["a"]
         counts = house.ledger.overview().counts
         assert (counts[JobState.QUEUED], counts[JobState.RUNNING]) == (39, 1)
+
+
+@contextlib.contextmanager
+def unwritable(house):
+    """While nothing can be written into the ledger, not even in place of what is there."""
+    house.ledger._database._connection.execute("PRAGMA query_only = 1")
+    yield
+    house.ledger._database._connection.execute("PRAGMA query_only = 0")
+
+
+def test_what_large_pictures_are_made_of_is_not_held_in_memory_while_the_ledger_cannot_be_used(tmp_path):
+    """Stages and checkpoints go where they belong; what the watch tells of is found by the scan that follows."""
+    with Rehearsal(tmp_path, automatic=False, steps=1000) as house:
+        house.worker.ready()
+        house.drop("a.jpg", b"a")
+        house.rest()
+        house.worker.begin()
+        house.worker.step(1)
+        house.turn()
+        with unwritable(house):
+            house.worker.step(1)
+            house.advance(1)
+            for _ in range(100):
+                house.worker.step(1)
+                house.worker.snapshot()
+                house.worker.checkpoint()
+                house.drop("b.jpg", b"b")
+                house.advance(0.1)
+            identity = house.jobs("a.jpg")[0].identity
+            assert house.checkpoints.load(identity) == b"102"
+            assert len(list(house.outbox.glob("a/progress_*.png"))) == 100
+            assert {type(message.event).__name__ for message in house.daemon._unheard} == {"JobStep"}
+        house.advance(30)
+        house.rest()
+        assert house.jobs("a.jpg")[0].step == 102
+        assert house.states("b.jpg") == ["queued"]
+
+
+def test_the_hour_to_paint_is_heeded_though_the_ledger_cannot_be_written_when_it_strikes(tmp_path):
+    with Rehearsal(tmp_path, hours=at_night("21:00", "22:00-07:00")) as house:
+        house.drop("a.jpg")
+        house.rest()
+        with unwritable(house):
+            house.advance(3601)
+            house.rest()
+        house.advance(30)
+        house.rest()
+        assert house.states("a.jpg") == ["done"]
+        assert house.ledger.noted(RESTING_KEY) == ""
+
+
+def test_a_start_while_the_ledger_cannot_be_written_waits_for_it(tmp_path):
+    """As that of a daemon which takes a changed config over."""
+    house = Rehearsal(tmp_path)
+    with house:
+        house.drop("a.jpg")
+        house.rest()
+        with unwritable(house):
+            house.daemon = house._assemble(house.arrivals._parts.sieve)
+            house.daemon.start()
+            house.drop("b.jpg", b"b")
+            house.advance(3)
+        house.advance(30)
+        house.rest()
+        assert house.states("b.jpg") == ["done"]
 
 
 def test_a_stop_is_heard_while_the_ledger_cannot_be_used(tmp_path):
