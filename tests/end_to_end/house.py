@@ -25,7 +25,7 @@ from monet_watch.claim import CLAIM_NAME
 from monet_watch.ledger import Ledger
 from monet_watch.outbox.record import PaintingRecord
 
-__all__ = ["PROGRAM", "DaemonProcess", "Home", "Photos", "children", "program", "wait_until"]
+__all__ = ["PROGRAM", "DaemonProcess", "Home", "Photos", "children", "hear_signals", "program", "wait_until"]
 
 PROGRAM = Path(sys.executable).with_name("monet-watch")
 LIMIT_SECONDS = 180.0  # generous: a shared machine may load torch for half a minute
@@ -82,8 +82,10 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def _hear_hangups() -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def hear_signals() -> None:
+    """For a child before it begins: under nohup, or in the background of a script, tests run with these ignored."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class DaemonProcess:
@@ -109,7 +111,7 @@ class DaemonProcess:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=_hear_hangups,  # also where the tests run under nohup
+            preexec_fn=hear_signals,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

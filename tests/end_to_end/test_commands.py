@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from monet_watch.outbox.record import PaintingRecord
-from tests.end_to_end.house import PROGRAM, Home, Photos, environment, program, wait_until
+from tests.end_to_end.house import PROGRAM, Home, Photos, environment, hear_signals, program, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -166,6 +166,7 @@ def test_paint_that_is_interrupted_ends_soon_and_leaves_nothing_behind(tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=hear_signals,
     )
     try:
         wait_until((tmp_path / "out" / "rocket" / "progress_0002.png").exists, "a stage")
