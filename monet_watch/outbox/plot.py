@@ -1,4 +1,8 @@
-"""The curve of the losses, as a picture: 1200 × 700 pixels, drawn without a display and without global state."""
+"""The curve of the losses, as a picture: 1200 × 700 pixels, drawn without a display and without global state.
+
+The point of convergence is the first step at full size whose total is within `CONVERGED_WITHIN` of the lowest there.
+Where that lies in the last tenth of those steps, the loss was still falling, and there is no such point.
+"""
 
 import io
 import math
@@ -17,14 +21,21 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from monet_watch.engine.events import Losses
+from monet_watch.recipes import Recipe
 
-__all__ = ["plot_losses"]
+__all__ = ["CONVERGED_WITHIN", "convergence", "plot_losses"]
+
+CONVERGED_WITHIN = 0.05
+"""How far above the lowest total a painting counts as converged, as a share of it."""
+
+_STILL_FALLING = 0.1  # of the steps: a loss that comes near its lowest only there has not converged
+_LEAST_STEPS = 10  # of fewer nobody can say
 
 _WIDTH, _HEIGHT, _DPI = 1200, 700, 100
-_LEFT, _RIGHT, _BOTTOM, _TOP = 0.085, 0.825, 0.095, 0.855  # of the axes, as shares of the picture
+_LEFT, _RIGHT, _BOTTOM, _TOP = 0.085, 0.825, 0.095, 0.83  # of the axes, as shares of the picture
 
 _INK, _PALE, _PALER = "#333333", "#767676", "#e6e6e6"
-_STAGE_INK, _DOTTED = "#c4c4c4", (0, (1, 3))
+_STAGE_INK, _DOTTED = "#b8b8b8", (0, (1, 3))
 
 _FONT = "DejaVu Sans"  # comes with matplotlib
 _FONTS_FOR_OTHER_SCRIPTS = (
@@ -48,6 +59,7 @@ _FULL_HEIGHT_MARKS = 40  # more lines than this would hide the curves
 _MOST_MARKS = 400
 _DEEPEST = 1e-5  # of the lowest total: what lies below would only squeeze the rest
 _MARGIN = 0.012  # of the steps, left and right of the curves
+_RING_TEXT, _RING_TEXT_ABOVE = 0.22, 22  # its width, as a share of the steps, and its distance in pixels
 _SMALLEST_RANGE = 5.0  # top of the axis over its bottom, so that a flat curve looks flat
 
 
@@ -60,25 +72,53 @@ class _Line:
     width: float
     values: tuple[float, ...]
     last: float
+    weight: str = ""
 
     @property
     def visible(self) -> list[float]:
         return [value for value in self.values if not math.isnan(value)]
 
 
-def plot_losses(curve: Sequence[Losses], title: str, stages: Sequence[int], reason: str) -> bytes:
+def convergence(totals: Sequence[float], began: int = 1) -> int | None:
+    """Return the step, counted from 1, at which the loss had converged; None where it was still falling at the end.
+
+    Steps before ``began`` do not count: a smaller picture has other losses.
+    """
+    counted = totals[began - 1 :]
+    if len(counted) < _LEAST_STEPS:
+        return None
+    near = (1 + CONVERGED_WITHIN) * min(counted)
+    first = next((number for number, total in enumerate(counted, start=1) if total <= near), len(counted))
+    return began - 1 + first if first <= (1 - _STILL_FALLING) * len(counted) else None
+
+
+def plot_losses(
+    curve: Sequence[Losses],
+    title: str,
+    stages: Sequence[int],
+    reason: str,
+    recipe: Recipe | None = None,
+    sizes: Sequence[tuple[int, int]] = (),
+) -> bytes:
     """Return a PNG of ``curve``: total, style, content and TV loss, each times its weight, against steps.
 
-    The loss axis is logarithmic. A component that is zero throughout is left out. Thin marks stand at
-    ``stages``, steps counted from 1. ``title`` is the photo's name, whatever characters it has; ``reason`` says why it
-    ended.
+    The loss axis is logarithmic. A component that is zero throughout is left out. Dotted lines stand at
+    ``stages``, steps counted from 1, and a ring at the point of `convergence`. ``title`` is the photo's name, whatever
+    characters it has; ``reason`` says why it ended. The weights are those of ``recipe``. ``sizes`` holds, for a
+    painting that grew, the first step and the short side in pixels of each of its sizes.
     """
+    began = sizes[-1][0] if sizes else 1
+    converged = convergence([losses.total for losses in curve], began)
     with matplotlib.style.context(["default", _style()]):
         figure = Figure(figsize=(_WIDTH / _DPI, _HEIGHT / _DPI), dpi=_DPI, facecolor="white")
         FigureCanvasAgg(figure)
         axes = figure.add_axes((_LEFT, _BOTTOM, _RIGHT - _LEFT, _TOP - _BOTTOM))
-        _write_title(figure, title, _summary(len(curve), stages, reason))
-        _draw(axes, _lines(curve), len(curve), stages)
+        _write_title(figure, title, _summary(len(curve), reason), _legend(len(curve) - began + 1, stages, converged))
+        lines = _lines(curve, recipe)
+        _draw(axes, lines, len(curve), stages)
+        if lines:
+            _mark_sizes(axes, sizes, len(curve))
+            _mark_convergence(axes, lines[0], converged)
         file = io.BytesIO()
         figure.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()
@@ -100,25 +140,38 @@ def _style() -> dict[str, object]:
     }
 
 
-def _summary(steps: int, stages: Sequence[int], reason: str) -> str:
+def _summary(steps: int, reason: str) -> str:
     counted = f"{steps:,} step" + ("" if steps == 1 else "s")
-    marks = "dotted lines: stages" if stages else ""
-    return "   ·   ".join(filter(None, (counted, _printable(reason), marks)))
+    return "   ·   ".join(filter(None, (counted, _printable(reason))))
 
 
-def _lines(curve: Sequence[Losses]) -> list[_Line]:
+def _legend(steps: int, stages: Sequence[int], converged: int | None) -> str:
+    """What the marks mean; ``steps`` are those at full size."""
+    near = f"the first step within {CONVERGED_WITHIN:.0%} of the lowest total"
+    ring = f"ring: converged, {near}" if converged else "still falling at the end"
+    return "   ·   ".join(filter(None, (ring if steps >= _LEAST_STEPS else "", "dotted: stages" if stages else "")))
+
+
+def _lines(curve: Sequence[Losses], recipe: Recipe | None) -> list[_Line]:
     """Return the losses that have anything to show, the total first: the others are drawn on top of it.
 
     The colours keep apart for every kind of colour vision (Okabe and Ito, "Color Universal Design", 2008).
     """
+    smoothing = {"TV": recipe.tv_weight, "smooth": recipe.smooth_weight} if recipe else {"TV": 0.0}
+    used = [name for name, weight in smoothing.items() if weight] or ["TV"]
+    weights = [recipe.style_weight, recipe.content_weight] if recipe else []
+    style_weight, content_weight = map(_weight_text, weights or (None, None))
+    tv_weight = ", ".join(filter(None, (_weight_text(smoothing[name]) for name in used)))
     columns = (
-        ("total", "#222222", 3.2, [losses.total for losses in curve]),
-        ("style", "#d55e00", 1.7, [losses.style for losses in curve]),
-        ("content", "#0072b2", 1.7, [losses.content for losses in curve]),
-        ("TV", "#009e73", 1.7, [losses.tv for losses in curve]),
+        ("total", "#222222", 3.2, [losses.total for losses in curve], ""),
+        ("style", "#d55e00", 1.7, [losses.style for losses in curve], style_weight),
+        ("content", "#0072b2", 1.7, [losses.content for losses in curve], content_weight),
+        (" + ".join(used), "#009e73", 1.7, [losses.tv for losses in curve], tv_weight),
     )
     lines = [
-        _Line(name, ink, width, _for_log_axis(values), values[-1]) for name, ink, width, values in columns if values
+        _Line(name, ink, width, _for_log_axis(values), values[-1], weight)
+        for name, ink, width, values, weight in columns
+        if values
     ]
     return [line for line in lines if line.visible]
 
@@ -220,6 +273,58 @@ def _mark_stages(axes: Axes, stages: Sequence[int]) -> None:
         axes.axvline(stage, ymax=height, color=_STAGE_INK, linewidth=0.9, linestyle=_DOTTED, zorder=1)
 
 
+def _mark_sizes(axes: Axes, sizes: Sequence[tuple[int, int]], steps: int) -> None:
+    """Say how large the picture was, where it grew."""
+    for number, (first, side) in enumerate(sizes if len(sizes) > 1 else ()):
+        if first > steps:
+            break
+        if number:
+            axes.axvline(first - 0.5, color=_STAGE_INK, linewidth=1.0, zorder=1)
+        axes.annotate(
+            f"{side:,} px",
+            (max(first - 0.5, 1), 1.0),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(4, 3),
+            textcoords="offset points",
+            color=_PALE,
+            fontsize=9.5,
+            annotation_clip=False,
+        )
+
+
+def _mark_convergence(axes: Axes, total: _Line, step: int | None) -> None:
+    """Put a ring round the total at ``step``, and its number above all that the total does near there."""
+    if step is None or math.isnan(total.values[step - 1]):
+        return
+    steps, value = len(total.values), total.values[step - 1]
+    is_far_right, width = step > (1 - _RING_TEXT) * steps, math.ceil(_RING_TEXT * steps)
+    covered = total.values[max(0, step - width) : step] if is_far_right else total.values[step - 1 : step + width]
+    highest = max(each for each in covered if not math.isnan(each))
+    ink = total.colour
+    axes.plot(
+        [step],
+        [value],
+        marker="o",
+        markersize=11,
+        markerfacecolor="white",
+        markeredgecolor=ink,
+        markeredgewidth=1.8,
+        zorder=9,
+    )
+    axes.annotate(
+        f"converged at step {step:,}",
+        (step, value),
+        xytext=(0, axes.transData.transform((step, highest))[1] + _RING_TEXT_ABOVE),
+        textcoords=("offset points", "figure pixels"),
+        ha="right" if is_far_right else "left",
+        color=ink,
+        fontsize=11,
+        zorder=8,
+        arrowprops={"arrowstyle": "-", "color": _PALE, "linewidth": 0.8, "relpos": (float(is_far_right), 0)},
+        annotation_clip=False,
+    )
+
+
 # --- Labels at the lines' ends
 
 
@@ -227,7 +332,9 @@ def _label_lines(axes: Axes, lines: Sequence[_Line], bottom: float, top: float) 
     """Write each line's name and last value at its end, in its colour, apart from each other."""
     end = 1.0 if len(lines[0].values) == 1 else 1 - _MARGIN / (1 + 2 * _MARGIN)  # where the curves end
     heights = [_height(line.last, bottom, top) for line in lines]
-    for line, height, place in zip(lines, heights, _spread(heights, gap=0.052), strict=True):
+    for line, height, place in zip(
+        lines, heights, _spread(heights, gap=0.078 if any(line.weight for line in lines) else 0.052), strict=True
+    ):
         axes.plot(
             (end, 1.022),
             (height, place),
@@ -247,6 +354,9 @@ def _label_lines(axes: Axes, lines: Sequence[_Line], bottom: float, top: float) 
             verticalalignment="center",
             transform=axes.transAxes,
         )
+        if line.weight:
+            words = f"weight {line.weight}"
+            axes.text(1.028, place - 0.022, words, color=_PALE, fontsize=9, va="top", transform=axes.transAxes)
 
 
 def _height(value: float, bottom: float, top: float) -> float:
@@ -292,6 +402,17 @@ def _value_text(value: float) -> str:
     return f"{mantissa} × 10{_superscript(int(power))}"
 
 
+def _weight_text(value: float | None) -> str:
+    """Return ``value`` as somebody would write it into settings, with powers of ten as such; empty for nothing."""
+    if not value:
+        return ""
+    mantissa, power = f"{value:e}".split("e")
+    if -3 <= int(power) <= 4:
+        return f"{value:,g}"
+    digits = f"{float(mantissa):g}"
+    return ("" if digits == "1" else f"{digits} × ") + f"10{_superscript(int(power))}"
+
+
 def _superscript(number: int) -> str:
     return str(number).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
@@ -299,10 +420,11 @@ def _superscript(number: int) -> str:
 # --- The title
 
 
-def _write_title(figure: Figure, title: str, summary: str) -> None:
+def _write_title(figure: Figure, title: str, summary: str, legend: str) -> None:
     text, families = _drawable(_shortened(_printable(title), _TITLE_COLUMNS))
-    figure.text(_LEFT, 0.938, text, fontsize=17, family=families, verticalalignment="center")
-    figure.text(_LEFT, 0.886, summary, fontsize=10.5, color=_PALE, verticalalignment="center")
+    figure.text(_LEFT, 0.948, text, fontsize=17, family=families, verticalalignment="center")
+    figure.text(_LEFT, 0.902, summary, fontsize=10.5, color=_PALE, verticalalignment="center")
+    figure.text(_LEFT, 0.872, legend, fontsize=9.5, color=_PALE, verticalalignment="center")
 
 
 def _printable(text: str) -> str:

@@ -28,6 +28,7 @@ from safetensors.torch import save as save_tensors
 from monet_watch import __version__
 from monet_watch.engine.evaluator import is_out_of_memory
 from monet_watch.engine.events import Checkpoint, Event, Finished, Snapshot, Step
+from monet_watch.engine.levels import levels
 from monet_watch.engine.paint import Painter, fits
 from monet_watch.engine.photo import Photo, decode, fitted_size, resize_exactly
 from monet_watch.engine.precision import best_precision
@@ -190,9 +191,7 @@ class _Painting:
         return JobFinished(
             job.job_id,
             self._png(event.image),
-            plot_losses(
-                event.curve, title=job.photo.name, stages=job.recipe.stages(len(event.curve)), reason=event.reason
-            ),
+            self._loss_plot(event),
             self._width,
             self._height,
             event.curve,
@@ -205,6 +204,17 @@ class _Painting:
             event.pairs,
             self._memory_bytes,
         )
+
+    def _loss_plot(self, event: Finished) -> bytes:
+        recipe, steps = self._job.recipe, len(event.curve)
+        sizes = self._sizes() if not any("coarse steps" in remark for remark in event.remarks) else []
+        return plot_losses(event.curve, self._job.photo.name, recipe.stages(steps), event.reason, recipe, sizes)
+
+    def _sizes(self) -> list[tuple[int, int]]:
+        """The first step and the short side of each size that the painting went through."""
+        passed = levels(self._job.recipe, self._width, self._height)
+        firsts = (1, *(level.last + 1 for level in passed))
+        return [(first, min(level.width, level.height)) for first, level in zip(firsts, passed, strict=False)]
 
 
 def _open_style(style: PictureFile, open_picture: OpenPicture, limit_pixels: int) -> Photo:

@@ -16,7 +16,8 @@ from PIL import Image
 
 from monet_watch.engine.events import Losses
 from monet_watch.outbox import plot
-from monet_watch.outbox.plot import plot_losses
+from monet_watch.outbox.plot import convergence, plot_losses
+from monet_watch.recipes import CLASSIC, GALLERY
 
 COLOURS = {"total": (0x22, 0x22, 0x22), "style": (0xD5, 0x5E, 0), "content": (0, 0x72, 0xB2), "tv": (0, 0x9E, 0x73)}
 
@@ -75,6 +76,73 @@ def test_stages_are_marked_where_they_were_taken():
     centres = [group.mean() for group in np.split(columns, np.flatnonzero(np.diff(columns) > 2) + 1)]
     assert len(centres) == 4
     np.testing.assert_allclose(np.diff(centres), np.diff(centres).mean(), atol=1.5)
+
+
+def test_the_point_of_convergence_is_the_first_step_within_five_percent_of_the_lowest_total():
+    totals = [1000 / k for k in range(1, 21)] + [50 - 0.0001 * k for k in range(80)]
+    assert totals[19] / min(totals) < 1.05 < totals[18] / min(totals)
+    assert convergence(totals) == 20
+
+
+def test_a_loss_that_comes_near_its_lowest_at_the_end_only_has_not_converged():
+    assert convergence([0.9**k for k in range(100)]) is None
+
+
+def test_a_leap_on_the_way_is_no_matter_to_convergence():
+    assert convergence([100.0] * 5 + [10.0] * 10 + [500.0] + [10.0] * 20) == 6
+
+
+def test_what_was_lost_at_a_smaller_size_does_not_count_for_convergence():
+    small, full = [1.0] * 24, [30.0] * 6 + [20.0] * 30
+    assert convergence([*small, *full], began=25) == 31
+
+
+@pytest.mark.parametrize("totals", [[], [1.0], [math.nan] * 20, [1.0] * 9])
+def test_of_too_few_steps_or_of_none_that_is_a_number_nobody_says_that_they_converged(totals):
+    assert convergence(totals) is None
+
+
+@settings(max_examples=200)
+@given(st.lists(st.floats(1e-6, 1e6), min_size=10, max_size=60), st.integers(1, 8))
+def test_wherever_a_loss_has_converged_it_is_near_its_lowest_and_was_not_before(totals, began):
+    step = convergence(totals, began)
+    if step is not None:
+        near = 1.05 * min(totals[began - 1 :])
+        assert totals[step - 1] <= near
+        assert all(total > near for total in totals[began - 1 : step - 1])
+
+
+def test_a_ring_stands_where_the_loss_has_converged():
+    converged = drawn([losses(1000 / k, 0, 0) for k in range(1, 21)] + [losses(50, 0, 0)] * 81, stages=())
+    left, width = 0.085 * 1200, 0.74 * 1200
+    place = round(left + width * (19 / 100 + 0.012) / 1.024)  # step 20 of 101, with the margin on either side
+
+    def height(column: int) -> int:
+        rows = np.flatnonzero((converged[110:630, column - 1 : column + 2].max(axis=2) < 60).any(axis=1))
+        return int(rows.max() - rows.min()) if len(rows) else 0
+
+    assert height(place) > 2 * height(place + 200)
+
+
+def text_of(curve: list[Losses], recipe) -> list[str]:
+    return [f"{line.name} {line.weight}" for line in plot._lines(curve, recipe)]
+
+
+def test_each_component_tells_its_weight_and_what_the_smoothing_is():
+    curve = falling(20)
+    assert text_of(curve, CLASSIC) == ["total ", "style 10⁶", "content 1", "TV 10⁻⁶"]
+    assert text_of(curve, GALLERY) == ["total ", "style 2", "content 1.5", "smooth 7,000"]
+    both = GALLERY.with_changes({"tv_weight": 2.5e-7})
+    assert text_of(curve, both)[-1] == "TV + smooth 2.5 × 10⁻⁷, 7,000"
+
+
+def test_where_the_picture_grew_a_line_stands_between_the_steps():
+    plain = drawn(falling(100), stages=())
+    file = plot_losses(falling(100), "a", (), "all steps taken", None, [(1, 256), (31, 512)])
+    grown = np.asarray(Image.open(io.BytesIO(file)).convert("RGB")).astype(int)
+    columns = np.flatnonzero((np.abs(grown - plain)[200:500].max(axis=2) > 20).mean(axis=0) > 0.9)
+    place = 0.085 * 1200 + 0.74 * 1200 * ((30.5 - 1) / 99 + 0.012) / 1.024
+    assert len(columns) and abs(columns.mean() - place) < 2
 
 
 @pytest.mark.parametrize(
