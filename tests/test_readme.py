@@ -1,5 +1,6 @@
-"""What README says of the settings is what the program does."""
+"""What README says of the settings is what the program does, and the tests that it names are there."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from monet_watch.settings import DEFAULT_RECIPE, StyleSettings
 from monet_watch.styles.library import DEFAULT_STYLE
 from monet_watch.yamlfile import load
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+HOME = Path(__file__).parent.parent
+README = (HOME / "README.md").read_text(encoding="utf-8")
 ROWS = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \| [^|]+ \|$", README, re.MULTILINE))
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
 def test_the_table_has_every_setting_and_no_other():
@@ -39,3 +42,20 @@ def test_the_examples_in_yaml_are_settings_that_the_program_takes():
 
 def test_the_recipes_that_it_names_exist():
     assert set(re.findall(r"^\| `(\w+)` \| [^|]+ \|$", README, re.MULTILINE)) <= set(RECIPES)
+
+
+@pytest.mark.parametrize(("file", "name"), sorted(set(TEST.findall(README))))
+def test_every_test_that_it_names_is_there(file, name):
+    tree = ast.parse((HOME / file).read_text(encoding="utf-8"))
+    assert name in {each.name for each in tree.body if isinstance(each, ast.FunctionDef)}
+
+
+def test_each_of_the_six_promises_has_tests():
+    table = README.partition("| promise | tests |\n|---|---|\n")[2].partition("\n\n")[0]
+    assert [bool(TEST.search(row)) for row in table.splitlines()] == [True] * 6
+
+
+def test_every_place_in_it_that_it_links_to_is_there():
+    headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= anchors
