@@ -30,7 +30,7 @@ from monet_watch.inbox.presence import Presence
 from monet_watch.inbox.settle import Settling
 from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, Surveyor
 from monet_watch.inbox.watch import Mode, WatchdogWatch
-from monet_watch.ledger import CONFIG_FAULT_KEY, INBOX_KEY, LEDGER_NAME, Job, Ledger
+from monet_watch.ledger import CONFIG_FAULT_KEY, INBOX_KEY, LEDGER_NAME, OUTBOX_KEY, Job, Ledger
 from monet_watch.notices import Level, Listener, Notice
 from monet_watch.outbox.files import Outbox, make_folders, remove_temporaries
 from monet_watch.outbox.record import PaintingRecord
@@ -41,6 +41,7 @@ from monet_watch.service import Notifier, single_instance, stop_signals
 from monet_watch.settings import FolderSettings, is_settings_file, is_style_picture
 from monet_watch.styles.library import StyleLibrary, StyleSource
 from monet_watch.undelivered import Undelivered
+from monet_watch.whereabouts import Whereabouts
 from monet_watch.workers.base import Post, WeightsFile, Worker
 from monet_watch.workers.local import LocalWorker
 
@@ -118,7 +119,7 @@ def run_daemon(house: House) -> Outcome:
         stack.enter_context(stop_signals(house.mailbox.post))
         ledger = stack.enter_context(Ledger.open(state / LEDGER_NAME))
         ledger.note(CONFIG_FAULT_KEY, "")
-        outbox = Outbox(config.outbox, config.stages_kept)
+        outbox = _outbox(config, ledger)
         found, undelivered = find_weights(config, house.environ), Undelivered(state / "undelivered")
         rooms = _Rooms(house, ledger, outbox, state, found, undelivered, claim, mark)
         stack.enter_context(house.console)
@@ -173,6 +174,12 @@ def _serve_desk(config: Config, state: Path, box: RequestBox) -> None:
     """Do in the daemon's place what it is asked for: it finds it done when it starts."""
     with Ledger.open(state / LEDGER_NAME) as ledger:
         Desk(box, ledger, Outbox(config.outbox), lambda notice: None, time.time).serve()
+
+
+def _outbox(config: Config, ledger: Ledger) -> Outbox:
+    noted = ledger.noted(OUTBOX_KEY) or ""
+    whereabouts = Whereabouts(config.outbox, noted, lambda text: ledger.note(OUTBOX_KEY, text))
+    return Outbox(config.outbox, config.stages_kept, whereabouts.check)
 
 
 def _make_folder(folder: Path, key: str) -> None:
@@ -265,7 +272,7 @@ class _Rooms:
         config = renewal.config
         self.house.console.tell_from(Level(config.log.level))
         found = find_weights(config, self.house.environ) if config.weights != self.config.weights else self.weights
-        outbox = Outbox(config.outbox, config.stages_kept)
+        outbox = _outbox(config, self.ledger)
         house = replace(self.house, config=config)
         return replace(self, house=house, outbox=outbox, weights=found, mark=renewal.mark)
 

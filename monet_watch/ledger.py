@@ -53,6 +53,7 @@ __all__ = [
     "INBOX_KEY",
     "LEDGER_NAME",
     "LONGEST_PUT_OFF_SECONDS",
+    "OUTBOX_KEY",
     "PAUSED_KEY",
     "RESTING_KEY",
     "TROUBLE_KEY",
@@ -79,6 +80,9 @@ RESTING_KEY = "resting"
 
 INBOX_KEY = "inbox"
 """The note of where the inbox lies, and which shares are mounted in it."""
+
+OUTBOX_KEY = "outbox"
+"""The note that says on which mount the outbox lies, as `Whereabouts` writes it."""
 
 _WATCH_KEY = "watch"  # of the note of how the inbox is watched
 

@@ -174,12 +174,14 @@ def _is_own_stage(path: Path) -> bool:
 class Outbox:
     """The folder where paintings appear. Folders in its methods are relative to ``root``.
 
-    ``stages_kept`` says how many progress pictures a finished painting keeps; None: all.
+    ``stages_kept`` says how many progress pictures a finished painting keeps; None: all. ``check`` raises OutboxError
+    where the folder is not the outbox, such as while its share is not mounted: then nothing is written or missed there.
     """
 
-    def __init__(self, root: Path, stages_kept: int | None = None) -> None:
+    def __init__(self, root: Path, stages_kept: int | None = None, check: Callable[[], None] = lambda: None) -> None:
         self.root = root
         self._stages_kept = stages_kept
+        self._check = check
 
     def choose_folder(
         self, photo: PurePosixPath, identity: str, is_taken: Callable[[PurePosixPath], bool]
@@ -196,6 +198,7 @@ class Outbox:
 
     def _is_occupied(self, folder: PurePosixPath) -> bool:
         """Whether anything is there, be it a link that leads nowhere."""
+        self._check()
         with _looking_at(self.root / folder) as path, contextlib.suppress(FileNotFoundError, NotADirectoryError):
             path.lstat()
             return True
@@ -213,6 +216,7 @@ class Outbox:
 
     def _made(self, path: Path) -> bool:
         """Make the folder ``path``; False if somebody else has made something of that name."""
+        self._check()
         try:
             make_folders(path.parent, self.root)
             path.mkdir()
@@ -235,6 +239,7 @@ class Outbox:
 
     def make_folder(self, folder: PurePosixPath) -> Path:
         """Make ``folder`` if it is not there and return where it lies. Raises OutboxError."""
+        self._check()
         path = self.root / folder
         try:
             make_folders(path, self.root)
@@ -253,10 +258,13 @@ class Outbox:
     def trouble(self) -> OutboxError | None:
         """What keeps it from being written at all; None if a file of a painting's size can be."""
         try:
+            self._check()
             with tempfile.NamedTemporaryFile(dir=self.root, prefix=_TEMPORARY_PREFIX, suffix=_TEMPORARY_SUFFIX) as file:
                 file.write(bytes(_ROOM_BYTES))
                 file.flush()
                 os.fsync(file.fileno())
+        except OutboxError as error:
+            return error
         except OSError as error:
             return OutboxError(f"{self.root} cannot be written: {error.strerror or error}.", _remedy(error))
         return None
@@ -270,12 +278,14 @@ class Outbox:
 
     def stages(self, folder: PurePosixPath) -> list[str]:
         """Return the names of the progress pictures in ``folder``, in order of their steps. Raises OutboxError."""
+        self._check()
         with _looking_at(self.root / folder) as path:
             names = os.listdir(path) if path.is_dir() else []  # noqa: PTH208 (names, not paths)
         return sorted(filter(_STAGE.fullmatch, names), key=lambda name: (len(name), name))
 
     def holds(self, folder: PurePosixPath) -> bool:
         """Whether there is a whole painting in ``folder``. Raises OutboxError where nobody can tell."""
+        self._check()
         with _looking_at(self.root / folder / RECORD_NAME) as path:
             return path.is_file()
 

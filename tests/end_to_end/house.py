@@ -25,7 +25,7 @@ from monet_watch.claim import CLAIM_NAME
 from monet_watch.ledger import Ledger
 from monet_watch.outbox.record import PaintingRecord
 
-__all__ = ["PROGRAM", "DaemonProcess", "Home", "Photos", "children", "hear_signals", "program", "wait_until"]
+__all__ = ["PROGRAM", "Apart", "DaemonProcess", "Home", "Photos", "children", "hear_signals", "program", "wait_until"]
 
 PROGRAM = Path(sys.executable).with_name("monet-watch")
 LIMIT_SECONDS = 180.0  # generous: a shared machine may load torch for half a minute
@@ -197,6 +197,25 @@ class DaemonProcess:
                 self._arrived.notify_all()
         with self._arrived:
             self._arrived.notify_all()
+
+
+class Apart(DaemonProcess):
+    """The daemon in a user and a mount namespace of its own, after ``commands`` of the shell, such as mounts."""
+
+    def __init__(self, home: "Home", *commands: str) -> None:
+        super().__init__(home)
+        script = " && ".join((*commands, 'exec "$@"'))
+        self._command = ["unshare", "-Urm", "sh", "-c", script, "sh", *map(str, self._command)]
+
+    def does(self, command: str) -> None:
+        """Run a shell's command where the daemon lives."""
+        enter = ["nsenter", "-t", str(self.pid), "-U", "-m", "--preserve-credentials", "sh", "-c", command]
+        done = subprocess.run(enter, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    def sees(self, path: Path) -> Path:
+        """Where the daemon's own view of ``path`` is found from here."""
+        return Path(f"/proc/{self.pid}/root") / path.relative_to("/")
 
 
 class Home:

@@ -8,7 +8,6 @@ import os
 import shlex
 import signal
 import socket
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import pytest
 from PIL import Image
 
 from monet_watch.ledger import JobState
-from tests.end_to_end.house import DaemonProcess, Home, program, wait_until
+from tests.end_to_end.house import Apart, DaemonProcess, Home, program, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -251,20 +250,6 @@ def test_of_twenty_thousand_photos_that_come_while_it_is_stopped_none_is_missed(
 
 
 # The watch.
-
-
-class Apart(DaemonProcess):
-    """The daemon in a user and a mount namespace of its own, after the shell's commands ``first``."""
-
-    def __init__(self, home: Home, first: str) -> None:
-        super().__init__(home)
-        self._command = ["unshare", "-Urm", "sh", "-c", f'{first} && exec "$@"', "sh", *map(str, self._command)]
-
-    def does(self, command: str) -> None:
-        """Run a shell's command where the daemon lives."""
-        enter = ["nsenter", "-t", str(self.pid), "-U", "-m", "--preserve-credentials", "sh", "-c", command]
-        done = subprocess.run(enter, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
 
 
 def test_folders_beyond_the_limit_of_watches_are_polled_and_a_line_says_how_to_raise_it(tmp_path):

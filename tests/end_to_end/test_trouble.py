@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.end_to_end.house import DaemonProcess, Home, Photos, wait_until
+from tests.end_to_end.house import Apart, DaemonProcess, Home, Photos, wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,19 +31,6 @@ def home(tmp_path):
     for folder in (home.outbox, home.state, home.archive):
         folder.mkdir()
     return home
-
-
-class Mounted(DaemonProcess):
-    """The daemon in a mount namespace in which ``mounts``, commands of the shell, were executed."""
-
-    def __init__(self, home: Home, *mounts: str) -> None:
-        super().__init__(home)
-        script = " && ".join((*mounts, 'exec "$@"'))
-        self._command = ["unshare", "-Urm", "sh", "-c", script, "sh", *map(str, self._command)]
-
-    def sees(self, path: Path) -> Path:
-        """Where the daemon's own view of ``path`` is found from here."""
-        return Path(f"/proc/{self.pid}/root") / path.relative_to("/")
 
 
 def small_disk(path: Path, mebibytes: int) -> str:
@@ -96,7 +83,7 @@ def is_told(daemon: DaemonProcess, words: str) -> None:
 
 
 def test_while_the_outbox_is_full_a_painting_is_kept_and_not_painted_again(home):
-    with Mounted(home, small_disk(home.outbox, 16)) as daemon:
+    with Apart(home, small_disk(home.outbox, 16)) as daemon:
         daemon.wait_for("started")
         home.drop(Photos.coffee)
         in_mid_painting(daemon, "coffee.png")
@@ -115,7 +102,7 @@ def test_while_the_outbox_is_full_a_painting_is_kept_and_not_painted_again(home)
 
 
 def test_while_the_state_folder_is_full_nothing_is_lost(home):
-    with Mounted(home, small_disk(home.state, 32)) as daemon:
+    with Apart(home, small_disk(home.state, 32)) as daemon:
         daemon.wait_for("started")
         home.drop(Photos.coffee)
         in_mid_painting(daemon, "coffee.png")
@@ -137,7 +124,7 @@ def test_while_the_state_folder_is_full_nothing_is_lost(home):
 
 def test_while_the_archive_is_full_the_original_stays(home):
     home.configure(after="move", archive=str(home.archive))
-    with Mounted(home, small_disk(home.archive, 1)) as daemon:
+    with Apart(home, small_disk(home.archive, 1)) as daemon:
         daemon.wait_for("started")
         ballast = fill(daemon.sees(home.archive))
         photo = home.drop(Photos.coffee)
@@ -155,7 +142,7 @@ def test_an_inbox_that_can_only_be_read_is_painted(home):
     photo = home.drop(Photos.coffee)
     data = photo.read_bytes()
     inbox = shlex.quote(str(home.inbox))
-    with Mounted(home, f"mount --bind {inbox} {inbox}", f"mount -o remount,bind,ro {inbox}") as daemon:
+    with Apart(home, f"mount --bind {inbox} {inbox}", f"mount -o remount,bind,ro {inbox}") as daemon:
         daemon.wait_for("done", "coffee.png")
         with pytest.raises(OSError, match="Read-only"):
             (daemon.sees(home.inbox) / "new.txt").touch()
@@ -221,3 +208,22 @@ def test_a_worker_that_hangs_is_replaced_and_the_painting_goes_on_from_its_check
     assert "going on" in list(daemon.told("painting", "coffee.png"))[1]["text"]
     assert home.record("coffee").times.attempts == 2
     assert len(home.record("coffee").curve.total) == STEPS
+
+
+def test_nothing_is_painted_into_what_an_unmounted_outbox_leaves_behind(home):
+    """A bind mount stands for the share; the original, which is to be deleted, stays meanwhile."""
+    home.configure(after="delete")
+    share = home.folder / "share"
+    share.mkdir()
+    mount = shlex.join(["mount", "--bind", str(share), str(home.outbox)])
+    with Apart(home, mount) as daemon:
+        home.drop(Photos.cat, "cat.png")
+        daemon.wait_for("removed", "cat.png")
+        daemon.does(shlex.join(["umount", "-l", str(home.outbox)]))
+        coffee = home.drop(Photos.coffee, "coffee.png")
+        wait_until(lambda: any("not mounted" in each["text"] for each in daemon.events), daemon.log)
+        assert coffee.exists()
+        assert not [path for path in home.outbox.rglob("*") if not path.name.startswith(".")]
+        daemon.does(mount)
+        daemon.wait_for("removed", "coffee.png")
+    assert sorted(path.parent.name for path in share.rglob("painting.json")) == ["cat", "coffee"]
