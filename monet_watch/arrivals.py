@@ -34,6 +34,7 @@ from monet_watch.inbox.survey import (
 from monet_watch.ledger import Job, JobState, Known, Ledger
 from monet_watch.notices import Level, Listener, tell
 from monet_watch.outbox.files import Outbox
+from monet_watch.output import Output
 from monet_watch.plan import Plan, Planner
 from monet_watch.settings import identity
 
@@ -531,6 +532,11 @@ class Arrivals:
             return None
         self._tell_mended(folder)
         return plan
+
+    def output(self, folder: PurePosixPath) -> Output:
+        """Return in which files the paintings of ``folder`` are wanted at this moment; the usual if nobody can say."""
+        plan = self._plan(folder)
+        return Output() if plan is None else plan.output
 
     def _tell_broken(self, folder: PurePosixPath, error: SettingsError) -> None:
         if self._broken.get(folder) == error.faults:

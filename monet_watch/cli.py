@@ -588,7 +588,7 @@ def _print_settings(folder: PurePosixPath, resolved: "ResolvedSettings") -> None
 
     name = "the inbox" if folder == PurePosixPath() else str(folder)
     styles = [source.name for source in resolved.styles]
-    rows = setting_rows(resolved.recipe, styles, resolved.origins, resolved.priority)
+    rows = setting_rows(resolved.recipe, styles, resolved.origins, resolved.priority, resolved.output)
     Console().print(settings_table(f"Settings of {name}", rows))
 
 

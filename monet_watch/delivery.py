@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from monet_watch.outbox.files import RECORD_NAME, Outbox, painting_name, progress_name
+from monet_watch.outbox.files import RECORD_NAME, Outbox, further_name, painting_name, progress_name
 from monet_watch.outbox.record import (
     Curve,
     LossValues,
@@ -76,7 +76,9 @@ def painting_files(
 ) -> dict[str, bytes]:
     """Return the files of a painting by their names, all but the stages; the record, which names none yet, is last."""
     record = _record(commission, finished, machine, finished_at)
-    return {record.painting: finished.png, LOSS_PLOT_NAME: finished.loss_plot, RECORD_NAME: record.to_bytes()}
+    further = {record.further[kind]: data for kind, data in finished.further.items()}
+    files = {record.painting: finished.png, LOSS_PLOT_NAME: finished.loss_plot, **further}
+    return {**files, RECORD_NAME: record.to_bytes()}
 
 
 def write_painting(outbox: Outbox, folder: PurePosixPath, files: Mapping[str, bytes]) -> PaintingRecord:
@@ -97,12 +99,13 @@ def write_painting(outbox: Outbox, folder: PurePosixPath, files: Mapping[str, by
 
 
 def _record(commission: Commission, finished: JobFinished, machine: WorkerReady, finished_at: float) -> PaintingRecord:
-    plan = commission.plan
+    plan, painting = commission.plan, painting_name(commission.photo.real_path().name)
     return PaintingRecord(
         identity=commission.identity,
         settings_key=plan.settings_key,
         photo=commission.photo,
-        painting=painting_name(commission.photo.real_path().name),
+        painting=painting,
+        further={kind: further_name(painting, kind) for kind in finished.further},
         width=finished.width,
         height=finished.height,
         styles=tuple(StyleFacts(name=style.source.name, sha256=style.sha256) for style in plan.styles),
@@ -148,17 +151,19 @@ def read_record(outbox: Outbox, folder: PurePosixPath) -> PaintingRecord:
 def copy_painting(outbox: Outbox, source: PurePosixPath, folder: PurePosixPath, photo: PhotoFacts) -> PaintingRecord:
     """Give ``photo``, a copy of one that is painted already, the files of ``source`` in ``folder``.
 
-    Of its stages, those are copied that a painting keeps. Raises OutboxError where a file of the source is gone, or one
-    cannot be written.
+    They are in the formats that the original has, whatever the photo's own folder says. Of its stages, those are copied
+    that a painting keeps. Raises OutboxError where a file of the source is gone, or one cannot be written.
     """
     original = read_record(outbox, source)
     painting = painting_name(photo.real_path().name)
     stages = tuple(outbox.kept_stages(original.stages))
+    further = {kind: further_name(painting, kind) for kind in original.further}
     names = {original.painting: painting, LOSS_PLOT_NAME: LOSS_PLOT_NAME, **{name: name for name in stages}}
+    names |= {original.further[kind]: name for kind, name in further.items()}
     files = {target: outbox.read(source, name) for name, target in names.items()}
     for target, data in files.items():
         outbox.write(folder, target, data)
-    facts = {"photo": photo, "painting": painting, "stages": stages, "copied_from": str(source)}
+    facts = {"photo": photo, "painting": painting, "further": further, "stages": stages, "copied_from": str(source)}
     record = original.model_copy(update=facts)
     outbox.write(folder, RECORD_NAME, record.to_bytes())
     return record

@@ -314,7 +314,8 @@ class Dispatch:
         identity = job.identity or ""
         resume = self._parts.checkpoints.load(identity)
         attempt = job.attempts + 1
-        return PaintJob(job.id, identity, picture, styles, plan.recipe, self._parts.limit_pixels, resume, attempt)
+        output, limit_pixels = self._parts.arrivals.output(job.path.parent), self._parts.limit_pixels
+        return PaintJob(job.id, identity, picture, styles, plan.recipe, limit_pixels, resume, attempt, output)
 
     def _placed(self, job: Job) -> Job:
         """The job with a folder in the outbox: the one that it was given before, whatever became of it since."""

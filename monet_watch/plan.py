@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from monet_watch.output import Output
 from monet_watch.recipes import Recipe
-from monet_watch.settings import BUILT_IN, FolderSettings, ResolvedSettings, settings_key
+from monet_watch.settings import BESIDE_THE_PAINTING, BUILT_IN, FolderSettings, ResolvedSettings, settings_key
 from monet_watch.styles.library import StyleSource, read_style
 from monet_watch.workers.base import PictureFile, WeightsFile
 
@@ -26,8 +27,8 @@ class PlannedStyle:
 class Plan:
     """Everything but the photo. ``origins`` says for each setting where it came from, in words.
 
-    ``former_keys`` are the settings' keys with the recipes that used to be the default, and ``priority`` is that of the
-    folder: neither is part of the painting, so they are not stored.
+    ``former_keys`` are the settings' keys with the recipes that used to be the default; ``priority`` and ``output`` are
+    those of the folder. They are no part of the painting, so they are not stored.
     """
 
     settings_key: str
@@ -38,6 +39,7 @@ class Plan:
     weights_sha256: str
     former_keys: tuple[str, ...] = field(default=(), compare=False)
     priority: int = field(default=0, compare=False)
+    output: Output = field(default_factory=Output, compare=False)
 
     def to_json(self) -> str:
         """Return the plan as ASCII text; file names that are no UTF-8 survive as escapes."""
@@ -80,9 +82,9 @@ def make_plan(resolved: ResolvedSettings, weights: WeightsFile) -> Plan:
     styles = tuple(PlannedStyle(source, _digest(source)) for source in resolved.styles)
     variants = [resolved, *(replace(resolved, recipe=former) for former in resolved.former)]
     key, *former = (settings_key(each, [style.sha256 for style in styles], weights.sha256) for each in variants)
-    origins = {name: str(origin) for name, origin in resolved.origins.items() if name != "priority"}
+    origins = {name: str(origin) for name, origin in resolved.origins.items() if name not in BESIDE_THE_PAINTING}
     words = (weights.source, weights.sha256)
-    return Plan(key, resolved.recipe, styles, origins, *words, tuple(former), resolved.priority)
+    return Plan(key, resolved.recipe, styles, origins, *words, tuple(former), resolved.priority, resolved.output)
 
 
 def _digest(source: StyleSource) -> str:

@@ -15,7 +15,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -35,6 +35,7 @@ from pydantic.fields import FieldInfo
 
 from monet_watch.errors import SettingsError
 from monet_watch.faults import choice_error, settings_error, shown, told, translate
+from monet_watch.output import FORMATS, Format, Output
 from monet_watch.recipes import RECIPES, Recipe
 from monet_watch.styles.library import (
     DEFAULT_STYLE,
@@ -47,6 +48,7 @@ from monet_watch.styles.library import (
 from monet_watch.yamlfile import LIMIT_BYTES, Document, KeyPath, Position, load, load_value
 
 __all__ = [
+    "BESIDE_THE_PAINTING",
     "BUILT_IN",
     "DEFAULT_RECIPE",
     "FORMER_DEFAULTS",
@@ -78,6 +80,9 @@ MOST_STYLES = 16
 MOST_PRIORITY = 100
 """A folder's priority lies between minus this and this; 0 where none is given."""
 
+BESIDE_THE_PAINTING = ("priority", "output", "jpeg_quality", "webp_quality", "keep_location")
+"""Settings that change nothing of a painting: nothing is painted anew when they change."""
+
 _FORMER_SPACING = 10
 """Steps between stages of the recipes whose stages come further and further apart, before they did."""
 
@@ -89,6 +94,8 @@ _FIRST_FIELDS = frozenset(
         "steps", "lr", "history_size", "save_every", "style_scale", "initial_image", "seed",
     )
 )  # fmt: skip
+_OUTPUT_KEYS = BESIDE_THE_PAINTING[1:]
+_BESIDE_THE_RECIPE = ("recipe", "style", "priority", *_OUTPUT_KEYS)
 _RECIPE_KEYS = tuple(name for name in Recipe.model_fields if name != "recipe")
 
 
@@ -120,6 +127,25 @@ def _some_and_not_too_many(styles: tuple[str, ...]) -> tuple[str, ...]:
     return styles
 
 
+def _formats(value: object) -> object:
+    """One format or several; ``jpg`` is what many call a JPEG."""
+    listed = (value,) if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not listed:
+        raise ValueError(f"must be png, jpeg or webp, or a list of them, not {shown(value)}")
+    names = ["jpeg" if each == "jpg" else each for each in listed]
+    for name in names:
+        if name not in FORMATS:
+            raise choice_error(str(name), FORMATS)
+    return tuple(name for name in FORMATS if name in names)
+
+
+_FORMATS_SCHEMA = {
+    "anyOf": [
+        {"enum": [*FORMATS, "jpg"]},
+        {"type": "array", "items": {"enum": [*FORMATS, "jpg"]}, "minItems": 1},
+    ]
+}
+_Formats = Annotated[tuple[Format, ...], BeforeValidator(_formats), WithJsonSchema(_FORMATS_SCHEMA)]
 _STYLE_SCHEMA = {
     "anyOf": [
         {"type": "string", "minLength": 1},
@@ -172,11 +198,24 @@ class StyleSettings(_RecipeValues):
         le=MOST_PRIORITY,
         description="which photos are painted first: those of the highest priority; it changes nothing of the painting",
     )
+    output: _Formats | None = Field(
+        None, description="the formats of the painting's files; a PNG is there in any case, and is what was painted"
+    )
+    jpeg_quality: Annotated[int, Strict()] | None = Field(None, ge=1, le=100, description="quality of JPEG files")
+    webp_quality: Annotated[int, Strict()] | None = Field(None, ge=1, le=100, description="quality of WebP files")
+    keep_location: Annotated[bool, Strict()] | None = Field(
+        None, description="whether the painting's files tell where the photo was taken"
+    )
 
     def changes(self) -> dict[str, object]:
         """The recipe values given explicitly."""
         values = ((name, getattr(self, name)) for name in _RECIPE_KEYS)
         return {name: value for name, value in values if value is not None}
+
+    def output_changes(self) -> dict[str, Any]:
+        """What is given of the fields of `Output`."""
+        given = {"formats": self.output, **{name: getattr(self, name) for name in _OUTPUT_KEYS[1:]}}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +252,8 @@ class Defaults:
 class ResolvedSettings:
     """How the photos of one folder are painted, and where each value came from (every Recipe key, and the others).
 
-    ``priority`` says which are painted first, and nothing of the painting. ``former`` is what the same settings meant
+    ``priority`` says which are painted first and ``output`` in which files they are delivered, and nothing of the
+    painting. ``former`` is what the same settings meant
     with each of `FORMER_DEFAULTS`; empty where a recipe is named.
     """
 
@@ -222,6 +262,7 @@ class ResolvedSettings:
     origins: Mapping[str, Origin]
     former: tuple[Recipe, ...] = ()
     priority: int = 0
+    output: Output = field(default_factory=Output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,7 +460,8 @@ def json_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of style.yaml, for editors; its defaults are those of `DEFAULT_RECIPE`."""
     generated = StyleSettings.model_json_schema()
     defaults = {**RECIPES[DEFAULT_RECIPE].model_dump(mode="json"), "style": DEFAULT_STYLE, "priority": 0}
-    keys = ["recipe", "style", "priority", *_RECIPE_KEYS]
+    defaults |= {**asdict(Output()), "output": list(Output().formats)}
+    keys = [*_BESIDE_THE_RECIPE, *_RECIPE_KEYS]
     properties = {key: _given_schema(generated["properties"][key], defaults[key]) for key in keys}
     properties["recipe"]["enum"] = sorted(RECIPES)
     return {
@@ -513,18 +555,20 @@ def _resolved(levels: Sequence[_Level], library: StyleLibrary) -> ResolvedSettin
     styles, more_faults = _styles_of(levels, library)
     if faults or more_faults:
         raise settings_error(told([*faults, *more_faults], "settings"))
-    name, priority = DEFAULT_RECIPE, 0
+    name, priority, output = DEFAULT_RECIPE, 0, Output()
     changes: dict[str, object] = {}
-    origins: dict[str, Origin] = dict.fromkeys(("recipe", "style", "priority"), BUILT_IN)
+    origins: dict[str, Origin] = dict.fromkeys(_BESIDE_THE_RECIPE, BUILT_IN)
     for level in levels:
         name = level.settings.recipe or name
         priority = priority if level.settings.priority is None else level.settings.priority
+        output = replace(output, **level.settings.output_changes())
         changes |= level.settings.changes()
         origins |= level.origins
     own = dict.fromkeys(_RECIPE_KEYS, Origin(f"recipe {name}"))
     bases = FORMER_DEFAULTS if origins["recipe"] is BUILT_IN else ()
     former = tuple(RECIPES[base].with_changes(changes) for base in bases)
-    return ResolvedSettings(RECIPES[name].with_changes(changes), styles, {**own, **origins}, former, priority)
+    recipe = RECIPES[name].with_changes(changes)
+    return ResolvedSettings(recipe, styles, {**own, **origins}, former, priority, output)
 
 
 def _styles_of(levels: Sequence[_Level], library: StyleLibrary) -> tuple[tuple[StyleSource, ...], list[str]]:

@@ -1,11 +1,12 @@
 """Settings as people read them: each with its value, as it would stand in style.yaml, and where it came from."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from rich.table import Table
 from rich.text import Text
 
+from monet_watch.output import Output
 from monet_watch.printable import printable
 from monet_watch.recipes import Recipe
 
@@ -22,10 +23,15 @@ class SettingRow:
 
 
 def setting_rows(
-    recipe: Recipe, styles: Sequence[str], origins: Mapping[str, object], priority: int | None = None
+    recipe: Recipe,
+    styles: Sequence[str],
+    origins: Mapping[str, object],
+    priority: int | None = None,
+    output: Output | None = None,
 ) -> tuple[SettingRow, ...]:
     """Return every setting that has an origin; ``styles`` are the pictures' names."""
     values = {**recipe.model_dump(mode="json"), "style": list(styles), "priority": priority}
+    values |= {} if output is None else {**asdict(output), "output": list(output.formats)}
     return tuple(SettingRow(key, values.get(key), str(origin)) for key, origin in origins.items())
 
 

@@ -179,7 +179,8 @@ class _Sitting:
 
     def _paint_job(self, picture: PictureFile) -> PaintJob:
         name, styles = self._job.identity or "", self._plan.style_files()
-        return PaintJob(self._job.id, name, picture, styles, self._plan.recipe, self._order.limit_pixels)
+        plan = self._plan
+        return PaintJob(self._job.id, name, picture, styles, plan.recipe, self._order.limit_pixels, output=plan.output)
 
     def _show(self, event: WorkerEvent) -> None:
         job = self._job

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from monet_watch.delivery import LOSS_PLOT_NAME, write_painting
 from monet_watch.errors import OutboxError
-from monet_watch.outbox.files import RECORD_NAME, Outbox, painting_name, remove_temporaries
+from monet_watch.outbox.files import RECORD_NAME, Outbox, further_name, painting_name, remove_temporaries
 from monet_watch.outbox.record import PaintingRecord, PhotoFacts
 
 __all__ = ["Undelivered"]
@@ -91,14 +91,16 @@ class Undelivered:
         """
         try:
             record = PaintingRecord.from_bytes(self._read(identity, RECORD_NAME))
-            pictures = [self._read(identity, name) for name in (record.painting, LOSS_PLOT_NAME)]
+            names = (record.painting, LOSS_PLOT_NAME, *record.further.values())
+            pictures = [self._read(identity, name) for name in names]
         except OutboxError:
             self.discard(identity)
             return None
         painting = painting_name(photo.real_path().name)
-        record = record.model_copy(update={"photo": photo, "painting": painting})
+        further = {kind: further_name(painting, kind) for kind in record.further}
+        record = record.model_copy(update={"photo": photo, "painting": painting, "further": further})
         self.hand_over_stages(identity, outbox, folder)
-        files = dict(zip((painting, LOSS_PLOT_NAME), pictures, strict=True))
+        files = dict(zip((painting, LOSS_PLOT_NAME, *further.values()), pictures, strict=True))
         return write_painting(outbox, folder, {**files, RECORD_NAME: record.to_bytes()})
 
     def _read(self, identity: str, name: str) -> bytes:

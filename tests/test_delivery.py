@@ -1,5 +1,6 @@
 """From a worker's events to the files of a painting: the record comes last, and a copy is a painting of its own."""
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -137,6 +138,19 @@ def test_a_copy_has_the_same_pictures_under_its_own_name_and_says_whose_they_are
     assert files["loss.painting.png"] == tiny_png(1)
     assert files["loss.png"] == tiny_png(2)
     assert files.keys() == {"loss.painting.png", "loss.png", "painting.json", *original.stages}
+
+
+def test_the_other_formats_lie_beside_the_painting_and_go_with_a_copy(outbox):
+    finished = replace(FINISHED, further={"jpeg": b"a JPEG", "webp": b"a WebP"})
+    record = deliver(outbox, FOLDER, commission(), finished, READY, lambda: 30.0)
+    assert (record.painting, record.further) == ("a.png", {"jpeg": "a.jpg", "webp": "a.webp"})
+    assert (outbox.root / FOLDER / "a.jpg").read_bytes() == b"a JPEG"
+    copy = copy_painting(outbox, FOLDER, PurePosixPath("photo"), PhotoFacts.of(PurePosixPath("photo.jpg"), "ab", 3, 5))
+    assert copy.further == {"jpeg": "photo.painting.jpg", "webp": "photo.painting.webp"}  # photo.webp is the photo's
+    assert (outbox.root / "photo" / "photo.painting.webp").read_bytes() == b"a WebP"
+    (outbox.root / FOLDER / "a.webp").unlink()
+    with pytest.raises(OutboxError, match="cannot be read"):
+        copy_painting(outbox, FOLDER, PurePosixPath("b"), commission("b.jpg").photo)
 
 
 @pytest.mark.parametrize("missing", ["a.png", "loss.png", "progress_0002.png", "painting.json"])

@@ -312,6 +312,34 @@ def test_a_painting_that_cannot_be_written_is_kept_and_written_later_without_bei
     assert not list((house.folder / "undelivered").iterdir())
 
 
+def test_the_formats_are_those_that_the_folder_wants_when_a_painting_begins_and_what_is_painted_stays_as_it_is(house):
+    house.drop("a.jpg")
+    house.rest()
+    paint(house)
+    house.drop("style.yaml", b"output: [jpeg, webp]\n")
+    house.rest()
+    assert house.states("a.jpg") == ["done"]
+    assert not house.record("a").further
+    house.drop("b.jpg", b"another photo")
+    house.rest()
+    paint(house)
+    assert house.record("b").further == {"jpeg": "b.jpg", "webp": "b.webp"}
+    assert (house.outbox / "b" / "b.webp").read_bytes() == tiny_png(2)
+
+
+def test_a_painting_that_is_kept_is_written_later_in_all_its_formats(house):
+    house.drop("style.yaml", b"output: jpeg\n")
+    house.drop("a.jpg")
+    house.rest()
+    block(house, "a")
+    paint(house)
+    (house.outbox / "a").unlink()
+    house.advance(60)
+    assert house.record("a").further == {"jpeg": "a.jpg"}
+    assert (house.outbox / "a" / "a.jpg").read_bytes() == tiny_png(1)
+    assert (house.outbox / "a" / "a.png").read_bytes() == tiny_png()
+
+
 def test_what_could_not_be_written_is_written_after_a_restart_as_well(tmp_path):
     with Rehearsal(tmp_path, automatic=False) as house:
         house.worker.ready()

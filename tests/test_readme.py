@@ -2,11 +2,13 @@
 
 import ast
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import yaml
 
+from monet_watch.output import Output
 from monet_watch.recipes import RECIPES
 from monet_watch.settings import DEFAULT_RECIPE, StyleSettings
 from monet_watch.styles.library import DEFAULT_STYLE
@@ -24,7 +26,8 @@ def test_the_table_has_every_setting_and_no_other():
 
 @pytest.mark.parametrize("key", StyleSettings.model_fields)
 def test_the_table_shows_the_default(key):
-    defaults = {**RECIPES[DEFAULT_RECIPE].model_dump(), "style": DEFAULT_STYLE, "priority": 0}
+    output = {**asdict(Output()), "output": Output().formats}
+    defaults = {**RECIPES[DEFAULT_RECIPE].model_dump(), "style": DEFAULT_STYLE, "priority": 0, **output}
     if isinstance(defaults[key], float):
         assert float(ROWS[key]) == defaults[key]
     elif isinstance(defaults[key], tuple):

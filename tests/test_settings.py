@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from monet_watch.errors import SettingsError
 from monet_watch.recipes import CLASSIC, GALLERY, PRINT, RECIPES, SWIFT, Recipe
 from monet_watch.settings import (
+    BESIDE_THE_PAINTING,
     MOST_STYLES,
     Defaults,
     FolderSettings,
@@ -87,7 +88,7 @@ def names(resolved: ResolvedSettings) -> list[str]:
 
 
 def test_every_field_of_a_recipe_can_be_set_and_nothing_else():
-    assert set(StyleSettings.model_fields) == set(Recipe.model_fields) | {"style", "priority"}
+    assert set(StyleSettings.model_fields) == set(Recipe.model_fields) | {"style", *BESIDE_THE_PAINTING}
 
 
 def test_nothing_is_given_until_it_is_given():
@@ -227,7 +228,7 @@ def test_without_any_settings_it_is_swift_with_the_bundled_style(folders, tmp_pa
 
 
 def test_every_key_and_the_style_have_an_origin(folders):
-    assert set(folders.resolve(ROOT).origins) == set(Recipe.model_fields) | {"style", "priority"}
+    assert set(folders.resolve(ROOT).origins) == set(Recipe.model_fields) | {"style", *BESIDE_THE_PAINTING}
 
 
 def test_config_then_root_then_folder_the_deepest_given_value_wins(inbox, library):
@@ -305,6 +306,7 @@ KEYS = {
     "recipe": st.sampled_from(["swift", "classic", "quick"]),
     "style": st.sampled_from(["turner", "water-garden"]),
     "priority": st.integers(-100, 100),
+    "jpeg_quality": st.integers(1, 100),
 }
 levels = st.dictionaries(st.sampled_from(sorted(KEYS)), st.none()).flatmap(
     lambda chosen: st.fixed_dictionaries({key: KEYS[key] for key in chosen})
@@ -314,7 +316,9 @@ levels = st.dictionaries(st.sampled_from(sorted(KEYS)), st.none()).flatmap(
 @given(levels, st.lists(st.tuples(levels, st.sets(st.sampled_from(["style.jpg", "style-2.png"]))), max_size=4))
 def test_in_any_chain_the_deepest_given_value_wins_and_its_origin_names_the_place(default, chain):
     values = SWIFT.model_dump()
-    origins = dict.fromkeys(values, "recipe swift") | dict.fromkeys(("recipe", "style", "priority"), "built in")
+    origins = dict.fromkeys(values, "recipe swift") | dict.fromkeys(
+        ("recipe", "style", *BESIDE_THE_PAINTING), "built in"
+    )
     styles = ["water-garden"]
     explicit = {}
 
@@ -350,6 +354,7 @@ def test_in_any_chain_the_deepest_given_value_wins_and_its_origin_names_the_plac
 
     explicit.pop("style", None)
     assert resolved.priority == explicit.pop("priority", 0)
+    assert resolved.output.jpeg_quality == explicit.pop("jpeg_quality", 92)
     expected = {**base, **explicit, "content_layers": tuple(explicit.get("content_layers", base["content_layers"]))}
     assert resolved.recipe.model_dump() == expected
     assert names(resolved) == styles
@@ -726,6 +731,35 @@ def test_that_list_of_numbers_is_complete():
     assert {key for key, _ in mark.args[1]} == set(Recipe.model_fields) - {"recipe"}
 
 
+@pytest.mark.parametrize(
+    ("line", "formats"),
+    [
+        ("jpeg", ("jpeg",)),
+        ("[webp, jpg, webp]", ("jpeg", "webp")),
+        ("[png, jpeg, webp]", ("png", "jpeg", "webp")),
+    ],
+)
+def test_output_is_one_format_or_several_in_any_order(inbox, folders, line, formats):
+    put(inbox / "style.yaml", f"output: {line}\n")
+    assert folders.resolve(ROOT).output.formats == formats
+
+
+@pytest.mark.parametrize("line", ["output: gif", "output: [jpeg, tiff]", "output: []", "output: 3", "jpeg_quality: 0"])
+def test_a_format_that_is_none_is_told_with_its_place(inbox, folders, line):
+    put(inbox / "style.yaml", f"{line}\n")
+    with pytest.raises(SettingsError, match=r"style\.yaml:1:\d+: (output|jpeg_quality)"):
+        folders.resolve(ROOT)
+
+
+def test_what_files_a_painting_has_and_what_they_tell_changes_nothing_of_its_identity(inbox, folders):
+    before = settings_key(folders.resolve(ROOT), ["ab"], "cd")
+    put(inbox / "style.yaml", "output: [jpeg, webp]\njpeg_quality: 70\nwebp_quality: 60\nkeep_location: true\n")
+    folders.refresh()
+    resolved = folders.resolve(ROOT)
+    assert (resolved.output.further, resolved.output.keep_location) == (("jpeg", "webp"), True)
+    assert settings_key(resolved, ["ab"], "cd") == before
+
+
 @pytest.mark.parametrize("value", ["101", "-101", "1.5", "high", "true"])
 def test_a_priority_is_a_whole_number_from_minus_100_to_100(inbox, folders, value):
     put(inbox / "style.yaml", f"priority: {value}\n")
@@ -839,7 +873,8 @@ def test_the_schema_describes_every_key_with_words_and_swifts_value():
     assert set(properties) == set(StyleSettings.model_fields)
     assert all(each["description"] for each in properties.values())
     defaults = {key: each["default"] for key, each in properties.items()}
-    assert defaults == {**SWIFT.model_dump(mode="json"), "style": "water-garden", "priority": 0}
+    output = {"output": ["png"], "jpeg_quality": 92, "webp_quality": 90, "keep_location": False}
+    assert defaults == {**SWIFT.model_dump(mode="json"), "style": "water-garden", "priority": 0, **output}
 
 
 def test_the_schema_has_the_bounds_and_choices():

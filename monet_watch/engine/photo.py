@@ -5,13 +5,15 @@ The only module that meets a codec. Whatever a codec raises leaves as a `PhotoEr
 
 import contextlib
 import io
+import math
 import re
 import threading
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pillow_heif
@@ -22,7 +24,7 @@ from PIL.Image import Transpose
 from monet_watch.engine.kinds import RAW, Kind, ends_early, has_empty_tail, kind_of
 from monet_watch.errors import NotAPhotoError, PhotoError, PhotoTooLargeError, TruncatedPhotoError
 
-__all__ = ["Photo", "decode", "fitted_size", "resize", "resize_exactly"]
+__all__ = ["Details", "Photo", "decode", "fitted_size", "resize", "resize_exactly"]
 
 Image.init()
 pillow_heif.register_heif_opener()
@@ -58,9 +60,24 @@ _BAND_PIXELS = 2**20  # converted at a time
 
 _LONGEST_REASON = 160  # characters of what a codec says
 
+_LONGEST_TEXT = 2000  # characters of what EXIF says, by the way
+
 _SHORTEST = 16  # bytes: of less than this nothing can be said
 
 _pillow = threading.RLock()
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What EXIF says of a photo beside its date: the camera, words about it, and where it was taken.
+
+    What is not known is empty. ``location`` is degrees north, degrees east, and metres above the sea or None.
+    """
+
+    make: str = ""
+    model: str = ""
+    description: str = ""
+    location: tuple[float, float, float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +91,7 @@ class Photo:
     image: NDArray[np.uint8]
     alpha: NDArray[np.uint8] | None
     date_taken: str | None
+    details: Details = field(default_factory=Details)
 
 
 def decode(data: bytes, limit_pixels: int) -> Photo:
@@ -101,11 +119,11 @@ def _photo(rgb: Image.Image, alpha: Image.Image | None, exif: Image.Exif) -> Pho
     if orientation is not None:
         rgb = rgb.transpose(orientation)
         alpha = alpha.transpose(orientation) if alpha is not None else None
-    date_taken = _date_taken(exif)
+    date_taken, details = _date_taken(exif), _details(exif)
     if alpha is None or alpha.getextrema() == (255, 255):
-        return Photo(np.array(rgb), None, date_taken)
+        return Photo(np.array(rgb), None, date_taken, details)
     on_white = Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
-    return Photo(np.array(on_white), np.array(alpha), date_taken)
+    return Photo(np.array(on_white), np.array(alpha), date_taken, details)
 
 
 # --- The boundary: limits and errors
@@ -225,6 +243,40 @@ def _valid_date(value: object) -> str | None:
         datetime.strptime(text, "%Y:%m:%d %H:%M:%S")
         return text
     return None
+
+
+def _details(exif: Image.Exif) -> Details:
+    base = ExifTags.Base
+    make, model, description = (_words(exif.get(tag)) for tag in (base.Make, base.Model, base.ImageDescription))
+    location = None
+    with contextlib.suppress(Exception):  # a damaged block says nothing
+        location = _location(exif.get_ifd(ExifTags.IFD.GPSInfo))
+    return Details(make, model, description, location)
+
+
+def _words(value: object) -> str:
+    """A text of EXIF, in one line as far as it can be printed; some cameras fill the field with blanks or zeros."""
+    text = value.partition("\0")[0] if isinstance(value, str) else ""
+    with contextlib.suppress(UnicodeError):  # Pillow takes all for Latin-1, and many programs write UTF-8
+        text = text.encode("latin-1").decode("utf-8")
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:_LONGEST_TEXT]
+
+
+def _location(gps: Mapping[int, Any]) -> tuple[float, float, float | None] | None:
+    tags = ExifTags.GPS
+    north = _degrees(gps[tags.GPSLatitude], gps[tags.GPSLatitudeRef], "S")
+    east = _degrees(gps[tags.GPSLongitude], gps[tags.GPSLongitudeRef], "W")
+    if not (abs(north) <= 90 and abs(east) <= 180):
+        return None
+    metres = float(gps[tags.GPSAltitude]) if tags.GPSAltitude in gps else math.nan
+    is_below = gps.get(tags.GPSAltitudeRef) in (1, b"\1")
+    return north, east, (-metres if is_below else metres) if math.isfinite(metres) else None
+
+
+def _degrees(parts: Sequence[Any], letter: str, negative: str) -> float:
+    degrees, minutes, seconds = map(float, parts)
+    angle = degrees + minutes / 60 + seconds / 3600
+    return -angle if letter.upper().startswith(negative) else angle
 
 
 # --- Channels: everything becomes 8-bit L, RGB, CMYK or LAB, and alpha apart

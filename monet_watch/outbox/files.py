@@ -11,10 +11,11 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from monet_watch.errors import OutboxError
+from monet_watch.output import Format
 from monet_watch.printable import printable
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "RECORD_NAME",
     "Outbox",
     "flush",
+    "further_name",
     "make_folders",
     "painting_name",
     "progress_name",
@@ -41,8 +43,10 @@ _TEMPORARY_PREFIX = ".monet-watch-"
 _TEMPORARY_SUFFIX = ".tmp"
 _PROBLEM_SUFFIX = ".problem.txt"
 # A folder of the inbox may bear a painting's name, and the photos in it must not take the names of its files.
-_RESERVED_FOLDERS = re.compile(r".*\.(html|json|png|txt)", re.IGNORECASE | re.DOTALL)
+_RESERVED_FOLDERS = re.compile(r".*\.(html|jpg|json|png|txt|webp)", re.IGNORECASE | re.DOTALL)
 _RESERVED_STEMS = re.compile(r"loss|progress_\d+", re.IGNORECASE)
+_RESERVED_FURTHER = re.compile(r"photo|timelapse", re.IGNORECASE)
+_SUFFIXES: Mapping[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 _MARK, _MARK_WITHIN_BYTES = b"Software\0monet-watch", 4096  # in the text that comes first in each picture of ours
 _STAGE = re.compile(r"progress_\d+\.png")
 _NOTHING_TO_FLUSH = (errno.EINVAL, errno.ENOTSUP)  # what file systems say that keep no entries back
@@ -133,6 +137,13 @@ def painting_name(photo_name: str) -> str:
     stem = _in_utf8(PurePosixPath(photo_name)).stem
     name = f"{stem}.painting.png" if _RESERVED_STEMS.fullmatch(stem) else f"{stem}.png"
     return name if _fits(name) else f"{_shortened(stem, '.png')}.png"
+
+
+def further_name(painting: str, kind: Format) -> str:
+    """Return the name of the file beside ``painting``, the name of a PNG, that holds it in another format."""
+    stem, suffix = painting.removesuffix(".png"), _SUFFIXES[kind]
+    name = f"{stem}.painting{suffix}" if _RESERVED_FURTHER.fullmatch(stem) else f"{stem}{suffix}"
+    return name if _fits(name) else f"{_shortened(stem, suffix)}{suffix}"
 
 
 def _in_utf8(photo: PurePosixPath) -> PurePosixPath:

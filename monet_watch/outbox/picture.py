@@ -1,4 +1,4 @@
-"""The painting's file: a PNG that says which colours it means, and where it came from."""
+"""The painting as a file, of one format or another, that says which colours it means, and where it came from."""
 
 import io
 import struct
@@ -7,9 +7,15 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin
 
-__all__ = ["encode_png"]
+from monet_watch.outbox.metadata import Metadata
+from monet_watch.output import Format, Output
+
+__all__ = ["LONGEST_SIDES", "encode_further", "encode_png"]
+
+LONGEST_SIDES: Mapping[Format, int] = {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383}
+"""Pixels on a side: more the format does not have, nor, for a JPEG, libjpeg."""
 
 _COMPRESS_LEVEL = 4
 """Within 2 in 100 of the size that zlib's usual level 6 reaches on a painting, in a third of its time."""
@@ -20,14 +26,12 @@ _LONGEST_KEYWORD = 79  # PNG, third edition, 11.3.3.2
 def encode_png(
     image: NDArray[np.uint8],
     alpha: NDArray[np.uint8] | None = None,
-    text: Mapping[str, str] | None = None,
-    date_taken: str | None = None,
+    metadata: Metadata = Metadata(),  # noqa: B008 (frozen)
 ) -> bytes:
     """Return ``image`` (uint8, (H, W, 3), sRGB) as a PNG file, with ``alpha`` (uint8, (H, W)) if there is one.
 
-    The file holds an ICC profile of sRGB, ``text`` as text chunks (keyword to value), and ``date_taken``
-    (``YYYY:MM:DD HH:MM:SS``) as EXIF, and nothing else about the photo: no place, no camera. The same arguments
-    give the same bytes.
+    The file holds an ICC profile of sRGB, and ``metadata`` as text chunks, EXIF and XMP. The same arguments give the
+    same bytes.
     """
     picture = Image.fromarray(image if alpha is None else np.dstack((image, alpha)))
     file = io.BytesIO()
@@ -36,26 +40,48 @@ def encode_png(
         "PNG",
         compress_level=_COMPRESS_LEVEL,
         icc_profile=_srgb_profile(),
-        pnginfo=_text_chunks(text or {}),
-        exif=_exif(date_taken) if date_taken is not None else None,
+        pnginfo=_text_chunks(metadata),
+        exif=metadata.exif() or None,
     )
     return file.getvalue()
 
 
-def _text_chunks(text: Mapping[str, str]) -> PngImagePlugin.PngInfo:
+def encode_further(
+    kind: Format, image: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, metadata: Metadata, output: Output
+) -> bytes:
+    """Return a painting as `encode_png` takes it as a JPEG or WebP file, with the same profile, EXIF and XMP.
+
+    A JPEG knows nothing transparent: it is laid on white. Raises ValueError where a side is longer than `LONGEST_SIDES`
+    allows.
+    """
+    if max(image.shape[:2]) > LONGEST_SIDES[kind]:
+        raise ValueError(f"no {kind} file has {max(image.shape[:2]):,} pixels on a side")
+    file = io.BytesIO()
+    common = {"icc_profile": _srgb_profile(), "exif": metadata.exif(), "xmp": metadata.xmp()}
+    if kind == "jpeg":
+        quality = {"quality": output.jpeg_quality, "subsampling": "4:4:4", "optimize": True, "progressive": True}
+        _on_white(image, alpha).save(file, "JPEG", **quality, **common)
+    else:
+        picture = Image.fromarray(image if alpha is None else np.dstack((image, alpha)))
+        picture.save(file, "WEBP", quality=output.webp_quality, method=4, exact=True, **common)
+    return file.getvalue()
+
+
+def _on_white(image: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> Image.Image:
+    picture = Image.fromarray(image)
+    if alpha is None:
+        return picture
+    return Image.composite(picture, Image.new("RGB", picture.size, "white"), Image.fromarray(alpha))
+
+
+def _text_chunks(metadata: Metadata) -> PngImagePlugin.PngInfo:
     chunks = PngImagePlugin.PngInfo()
-    for keyword, value in text.items():
+    for keyword, value in metadata.text().items():
         key = keyword.encode("latin-1", "replace")[:_LONGEST_KEYWORD].decode("latin-1")
         clean = value.replace("\0", "").encode("utf-8", "replace").decode()  # names may hold what no text can
         chunks.add_text(key, clean)  # tEXt where Latin-1 suffices, else iTXt
+    chunks.add_itxt("XML:com.adobe.xmp", metadata.xmp().decode())
     return chunks
-
-
-def _exif(date_taken: str) -> bytes:
-    exif = Image.Exif()
-    exif[ExifTags.Base.DateTime] = date_taken
-    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = date_taken
-    return exif.tobytes()
 
 
 @cache

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from monet_watch.engine.events import Losses
 from monet_watch.errors import OutboxError
+from monet_watch.output import Format
 from monet_watch.printable import json_escaped
 from monet_watch.recipes import Recipe
 
@@ -162,6 +163,9 @@ class PaintingRecord(_Record):
         None, description="step of the checkpoint from which the last attempt went on; None if it painted all of it"
     )
     remarks: tuple[str, ...] = Field((), description="what went otherwise than asked for, a line each")
+    further: dict[Format, _Name] = Field(
+        default_factory=dict, description="the painting's files in other formats than PNG, by format"
+    )
     copied_from: str | None = Field(None, description="folder in the outbox whose files these are, if it is a copy")
 
     def to_bytes(self) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from monet_watch.engine.events import Losses
+from monet_watch.output import Format, Output
 from monet_watch.recipes import Recipe
 
 __all__ = [
@@ -78,7 +79,7 @@ class PaintJob:
     """One painting to make. ``resume`` is the data of the last `JobCheckpoint`, if there was one.
 
     Pictures of more than ``limit_pixels`` pixels are refused before they are decoded. ``attempt`` counts from 1; each
-    one after a worker's death may use half the memory of the one before.
+    one after a worker's death may use half the memory of the one before. ``output`` says which files are wanted.
     """
 
     job_id: int
@@ -89,6 +90,7 @@ class PaintJob:
     limit_pixels: int
     resume: bytes | None = field(default=None, repr=False)
     attempt: int = 1
+    output: Output = field(default_factory=Output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ class JobFinished:
 
     ``delivered`` are the losses of the painting as it lies in the PNG, 8-bit and in range, in fp32. ``precision``,
     ``remarks``, ``tile`` and ``pairs`` are those of `monet_watch.engine.events.Finished`; ``memory_bytes`` is what the
-    painting was allowed, None where it had no limit.
+    painting was allowed, None where it had no limit. ``further`` holds the painting in other formats than PNG.
     """
 
     job_id: int
@@ -176,6 +178,7 @@ class JobFinished:
     tile: int | None = None
     pairs: int | None = None
     memory_bytes: int | None = None
+    further: Mapping[Format, bytes] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

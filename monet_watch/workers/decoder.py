@@ -17,13 +17,14 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monet_watch.engine.photo import Photo, decode
+from monet_watch.engine.photo import Details, Photo, decode
 from monet_watch.errors import NotAPhotoError, PhotoError, PhotoTooLargeError, TruncatedPhotoError, WorkerError
 from monet_watch.workers.limits import address_space_bytes, limit_address_space
 
@@ -153,9 +154,21 @@ def _answered(process: subprocess.Popen[bytes], limit_pixels: int) -> Photo:
     date_taken = answer["date_taken"]
     if height * width > limit_pixels or not (date_taken is None or isinstance(date_taken, str)):
         raise ValueError("not what was asked for")
+    details = _details(answer["details"])
     image = _samples(process.stdout, (height, width, 3))
     alpha = _samples(process.stdout, (height, width)) if answer["has_alpha"] else None
-    return Photo(image, alpha, date_taken)
+    return Photo(image, alpha, date_taken, details)
+
+
+def _details(answer: dict[str, object]) -> Details:
+    make, model, description = (str(answer[name]) for name in ("make", "model", "description"))
+    place = answer["location"]
+    if place is None:
+        return Details(make, model, description)
+    if not isinstance(place, list):
+        raise ValueError("not a place")
+    north, east, metres = place
+    return Details(make, model, description, (float(north), float(east), None if metres is None else float(metres)))
 
 
 def _line(stream: IO[bytes]) -> bytes:
@@ -236,7 +249,8 @@ def _answer(data: bytes, limit_pixels: int) -> tuple[dict[str, object], tuple[ND
     except PhotoError as error:
         return {"error": type(error).__name__, "message": error.message, "remedy": error.remedy}, ()
     height, width = photo.image.shape[:2]
-    facts = {"height": height, "width": width, "has_alpha": photo.alpha is not None, "date_taken": photo.date_taken}
+    facts: dict[str, object] = {"height": height, "width": width, "has_alpha": photo.alpha is not None}
+    facts |= {"date_taken": photo.date_taken, "details": asdict(photo.details)}
     return facts, (photo.image,) if photo.alpha is None else (photo.image, photo.alpha)
 
 

@@ -144,7 +144,12 @@ class MemoryWorker:
         seconds = _SECONDS_PER_STEP * len(curve)
         delivered, reason = _losses(len(curve)), "all steps taken"
         files = (tiny_png(), tiny_png(255))
-        self._end(JobFinished(job.job_id, *files, _SIZE, _SIZE, curve, delivered, reason, seconds, precision, remarks))
+        further = {kind: tiny_png(number) for number, kind in enumerate(job.output.further, start=1)}
+        self._end(
+            JobFinished(
+                job.job_id, *files, _SIZE, _SIZE, curve, delivered, reason, seconds, precision, remarks, further=further
+            )
+        )
 
     def fail(self, kind: str, message: str, remedy: str = "", passes: bool = False) -> None:
         """The job cannot be done."""

@@ -34,8 +34,10 @@ from monet_watch.engine.photo import Photo, decode, fitted_size, resize_exactly
 from monet_watch.engine.precision import best_precision
 from monet_watch.engine.vgg import VGG19, load_vgg19
 from monet_watch.errors import MonetWatchError, PhotoError, WorkerError
-from monet_watch.outbox.picture import encode_png
+from monet_watch.outbox.metadata import Metadata
+from monet_watch.outbox.picture import LONGEST_SIDES, encode_further, encode_png
 from monet_watch.outbox.plot import plot_losses
+from monet_watch.output import Format
 from monet_watch.recipes import SWIFT
 from monet_watch.troubles import passes
 from monet_watch.workers.allocator import give_back_memory, keep_large_blocks
@@ -176,18 +178,39 @@ class _Painting:
                 return self._finished(event)
 
     def _png(self, image: NDArray[np.uint8]) -> bytes:
+        return encode_png(image, self._alpha(image), self._metadata())
+
+    def _alpha(self, image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+        """The photo's alpha at the size of ``image``: a coarse painting's pictures are smaller."""
         alpha = self._photo.alpha
-        if alpha is not None:
-            alpha = resize_exactly(alpha, image.shape[1], image.shape[0])  # a coarse painting's pictures are smaller
-        text = {
-            "Software": f"monet-watch {__version__}",
-            "Recipe": self._job.recipe.recipe,
-            "Identity": self._job.identity,
-        }
-        return encode_png(image, alpha=alpha, text=text, date_taken=self._photo.date_taken)
+        return None if alpha is None else resize_exactly(alpha, image.shape[1], image.shape[0])
+
+    def _metadata(self) -> Metadata:
+        job, details = self._job, self._photo.details
+        return Metadata(
+            software=f"monet-watch {__version__}",
+            recipe=job.recipe.recipe,
+            identity=job.identity,
+            date_taken=self._photo.date_taken,
+            make=details.make,
+            model=details.model,
+            description=details.description,
+            location=details.location if job.output.keep_location else None,
+        )
+
+    def _further(self, image: NDArray[np.uint8]) -> tuple[dict[Format, bytes], tuple[str, ...]]:
+        """The finished painting in the other formats that are wanted, and a remark for each that cannot hold it."""
+        files, remarks, longest = dict[Format, bytes](), list[str](), max(image.shape[:2])
+        for kind in self._job.output.further:
+            if longest <= LONGEST_SIDES[kind]:
+                files[kind] = encode_further(kind, image, self._alpha(image), self._metadata(), self._job.output)
+            else:
+                remarks.append(f"There is no {kind} file: with {longest:,} pixels on a side it would be too large.")
+        return files, tuple(remarks)
 
     def _finished(self, event: Finished) -> JobFinished:
         job = self._job
+        further, remarks = self._further(event.image)
         return JobFinished(
             job.job_id,
             self._png(event.image),
@@ -199,10 +222,11 @@ class _Painting:
             event.reason,
             time.monotonic() - self._started,
             event.precision,
-            event.remarks,
+            (*event.remarks, *remarks),
             event.tile,
             event.pairs,
             self._memory_bytes,
+            further=further,
         )
 
     def _loss_plot(self, event: Finished) -> bytes:

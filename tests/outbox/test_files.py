@@ -7,12 +7,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monet_watch.errors import OutboxError
 from monet_watch.outbox.files import (
     Outbox,
+    further_name,
     make_folders,
     painting_name,
     progress_name,
@@ -20,6 +21,7 @@ from monet_watch.outbox.files import (
     sync_folder,
     write_whole,
 )
+from monet_watch.outbox.metadata import Metadata
 from monet_watch.outbox.picture import encode_png
 
 IDENTITY = "0123456789abcdef" * 4
@@ -311,7 +313,7 @@ def test_a_folder_that_cannot_be_claimed_is_told(tmp_path):
 
 
 def stage() -> bytes:
-    return encode_png(np.zeros((2, 2, 3), np.uint8), text={"Software": "monet-watch 1.0", "Recipe": "swift"})
+    return encode_png(np.zeros((2, 2, 3), np.uint8), metadata=Metadata("monet-watch 1.0", "swift"))
 
 
 def test_a_folder_that_holds_nothing_but_stages_of_ours_goes_unless_it_is_needed(outbox):
@@ -352,3 +354,16 @@ def test_what_cannot_be_looked_at_is_not_taken_to_be_missing(tmp_path):
             look(nowhere)
     with pytest.raises(OutboxError, match="cannot be looked at"):
         outbox.choose_folder(nowhere / "photo.jpg", IDENTITY, lambda folder: False)
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=300))
+@example("photo")
+@example("Timelapse")
+@example("x" * 251)
+@example("ü" * 200)
+def test_the_names_of_a_painting_s_files_differ_and_fit(stem):
+    painting = painting_name(f"{stem}.jpg")
+    names = [painting, *(further_name(painting, kind) for kind in ("jpeg", "webp"))]
+    assert len({name.casefold() for name in [*names, "photo.webp", "timelapse.webp", "loss.png"]}) == 6
+    assert all(len(os.fsencode(name)) <= 255 for name in names)
+    assert [PurePosixPath(name).suffix for name in names] == [".png", ".jpg", ".webp"]

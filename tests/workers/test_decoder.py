@@ -1,6 +1,7 @@
 """Pictures are opened in a process that can be lost: whatever becomes of it is told of the picture, in words."""
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monet_watch.engine.photo import decode
+from monet_watch.engine.photo import Details, decode
 from monet_watch.errors import NotAPhotoError, PhotoTooLargeError, TruncatedPhotoError, WorkerError
 from monet_watch.workers.decoder import BYTES_PER_PIXEL, SPARE_BYTES, Decoder, memory_to_open
 
@@ -42,6 +43,15 @@ def test_a_picture_is_the_same_as_without_a_process(decoder, mode):
     np.testing.assert_array_equal(here.alpha, there.alpha)
     assert here.date_taken is there.date_taken is None
     assert there.image.flags.writeable and there.image.flags.c_contiguous
+
+
+def test_the_camera_the_words_and_the_place_come_along(decoder):
+    exif = Image.Exif()
+    exif[271], exif[272], exif[270] = "Nikon", "Z 6", "Nymphéas".encode()
+    exif.get_ifd(0x8825).update({1: "S", 2: (10.0, 30.0, 36.0), 3: "W", 4: (1.0, 0.0, 0.0), 5: b"\1", 6: 12.5})
+    file = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(file, "JPEG", exif=exif)
+    assert decoder.decode(file.getvalue(), LIMIT).details == Details("Nikon", "Z 6", "Nymphéas", (-10.51, -1.0, -12.5))
 
 
 def test_the_date_taken_comes_along(decoder):
@@ -130,15 +140,25 @@ def test_the_memory_is_what_such_pictures_need_or_most_of_what_there_is():
     assert memory_to_open(10**9, 2**30) == 3 * 2**28
 
 
+def plain(**changes) -> bytes:
+    """A child's answer about a picture, with ``changes``."""
+    details = {"make": "", "model": "", "description": "", "location": None}
+    answer = {"height": 1, "width": 1, "has_alpha": False, "date_taken": None, "details": details}
+    return json.dumps({**answer, **changes}).encode() + b"\n"
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         b"no json\n",
         b"[]\n",
         b'{"error": "SystemExit", "message": "", "remedy": ""}\n',
-        b'{"height": 100000, "width": 100000, "has_alpha": false, "date_taken": null}\n',
-        b'{"height": -1, "width": 5, "has_alpha": false, "date_taken": null}\n',
-        b'{"height": 5, "width": 5, "has_alpha": false, "date_taken": null}\nshort',
+        plain(height=100000, width=100000),
+        plain(height=-1, width=5),
+        plain(height=5, width=5) + b"short",
+        plain(height=1, width=1, details=[]) + b"abc",
+        plain(height=1, width=1, details={"make": "", "model": "", "description": "", "location": "here"}) + b"abc",
+        plain(height=1, width=1, details={"make": "", "model": "", "description": "", "location": [{}, 1, 2]}) + b"abc",
         b'{"height": 1, "width": 1, "has_alpha": false, "date_taken": {"$(id)": "\\u202e"}}\nabc',
         b"x" * 100_000,
     ],

@@ -19,10 +19,13 @@ from safetensors.torch import save as save_tensors
 
 from monet_watch.engine.events import Finished
 from monet_watch.engine.paint import Painter, paint
+from monet_watch.engine.photo import decode
 from monet_watch.engine.precision import best_precision
 from monet_watch.engine.vgg import VGG19
 from monet_watch.errors import PhotoError, SettingsError, WeightsError, WorkerError
+from monet_watch.output import Output
 from monet_watch.recipes import SWIFT, Recipe
+from monet_watch.workers import worker
 from monet_watch.workers.base import (
     Allowance,
     JobCheckpoint,
@@ -87,6 +90,38 @@ def test_the_painting_s_file_says_what_made_it(make_job, tiny_network):
     assert text["Software"].startswith("monet-watch ")
     assert text["Recipe"] == "classic"
     assert text["Identity"] == "identity-7"
+
+
+def test_the_formats_that_are_wanted_hold_the_painting_and_tell_the_place_only_where_that_is_asked_for(
+    make_job, make_photo, tiny_network
+):
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[271] = "Nikon"
+    exif.get_ifd(0x8825).update({1: "N", 2: (10.0, 30.0, 0.0), 3: "E", 4: (20.0, 0.0, 0.0)})
+    Image.open(io.BytesIO(make_photo(32, 40, seed=1))).save(file, "PNG", exif=exif)
+    photo = PictureFile("boat.png", file.getvalue())
+
+    def painted(**output):
+        finished = run(make_job(photo=photo, output=Output(("jpeg", "webp"), **output)), tiny_network)[-1]
+        assert list(finished.further) == ["jpeg", "webp"]
+        return {"png": finished.png, **finished.further}
+
+    silent, telling = painted(), painted(keep_location=True)
+    for kind in silent:
+        before, after = decode(silent[kind], 10**6), decode(telling[kind], 10**6)
+        assert (before.details.make, before.details.location) == ("Nikon", None)
+        assert after.details.location == (10.5, 20.0, None)
+        assert np.abs(before.image.astype(int) - pixels(silent["png"])).mean() < 8
+        assert np.array_equal(before.image, after.image)
+
+
+def test_a_format_that_cannot_hold_a_painting_of_that_size_is_left_out_with_a_remark(
+    make_job, tiny_network, monkeypatch
+):
+    monkeypatch.setattr(worker, "LONGEST_SIDES", {"jpeg": 40, "webp": 39})
+    finished = run(make_job(output=Output(("jpeg", "webp"))), tiny_network)[-1]
+    assert list(finished.further) == ["jpeg"]
+    assert finished.remarks == ("There is no webp file: with 40 pixels on a side it would be too large.",)
 
 
 def test_a_finished_job_says_what_memory_it_had_and_what_came_of_that(make_job, tiny_network):
