@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from monet_watch import __version__
-from monet_watch.errors import MonetWatchError, SettingsError
+from monet_watch.errors import MonetWatchError, OutboxError, SettingsError
 from monet_watch.printable import json_escaped, printable
 
 if TYPE_CHECKING:
@@ -523,6 +523,33 @@ def _ask(act: "Act", photos: list[str], settings: "Config") -> None:
     for line in answer.text.splitlines():
         typer.echo(printable(line), err=not answer.fine)
     raise typer.Exit(EXIT_FINE if answer.fine else EXIT_PROBLEM)
+
+
+@app.command()
+@_told
+def gallery(
+    rebuild: Annotated[
+        bool,
+        typer.Option("--rebuild", help="Make all pages anew from the paintings, and missing thumbnails."),
+    ] = False,
+    config: ConfigOption = None,
+    inbox: InboxOption = None,
+    outbox: OutboxOption = None,
+) -> None:
+    """Say where the gallery is: a page for any browser, in the outbox, which needs no server.
+
+    Example: monet-watch gallery --rebuild
+    """
+    from monet_watch.household import rebuild_gallery
+
+    settings = _load(config, inbox, outbox)
+    page = settings.outbox / "index.html"
+    if rebuild:
+        count = rebuild_gallery(settings, os.environ)
+        typer.echo(f"It shows {count} painting{'s' * (count != 1)}.")
+    elif not page.is_file():
+        raise OutboxError(f"There is no {page} yet.", "Run the daemon, or `monet-watch gallery --rebuild`.")
+    typer.echo(printable(f"The gallery is {page}"))
 
 
 @app.command()

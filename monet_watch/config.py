@@ -170,6 +170,7 @@ class Config(BaseModel):
     nice: Annotated[int, Strict(), Field(ge=0, le=19)] = 10
     after: Literal["keep", "move", "delete"] = "keep"
     archive: _Path | None = None
+    gallery: Annotated[bool, Strict()] = True
     keep_stages: Annotated[Literal["all", "none"] | int, BeforeValidator(_stages)] = "all"
     ignore: _Globs = ()
     limit_megapixels: _Number = Field(200.0, gt=0, le=4000)

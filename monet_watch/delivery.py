@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from monet_watch.outbox.files import RECORD_NAME, Outbox, further_name, painting_name, progress_name
+from monet_watch.outbox.files import (
+    PHOTO_NAME,
+    RECORD_NAME,
+    Outbox,
+    further_name,
+    painting_name,
+    progress_name,
+)
 from monet_watch.outbox.record import (
     Curve,
     LossValues,
@@ -78,6 +85,8 @@ def painting_files(
     record = _record(commission, finished, machine, finished_at)
     further = {record.further[kind]: data for kind, data in finished.further.items()}
     files = {record.painting: finished.png, LOSS_PLOT_NAME: finished.loss_plot, **further}
+    if finished.photo:
+        files[PHOTO_NAME] = finished.photo
     return {**files, RECORD_NAME: record.to_bytes()}
 
 
@@ -161,6 +170,8 @@ def copy_painting(outbox: Outbox, source: PurePosixPath, folder: PurePosixPath, 
     names = {original.painting: painting, LOSS_PLOT_NAME: LOSS_PLOT_NAME, **{name: name for name in stages}}
     names |= {original.further[kind]: name for kind, name in further.items()}
     files = {target: outbox.read(source, name) for name, target in names.items()}
+    if outbox.has(source, PHOTO_NAME):
+        files[PHOTO_NAME] = outbox.read(source, PHOTO_NAME)
     for target, data in files.items():
         outbox.write(folder, target, data)
     facts = {"photo": photo, "painting": painting, "further": further, "stages": stages, "copied_from": str(source)}

@@ -59,7 +59,10 @@ _LONGEST_REST_SECONDS = 300.0  # until somebody looks whether the outbox can be 
 
 @dataclass(frozen=True, slots=True)
 class DispatchParts:
-    """What dispatch works with. ``clock`` is monotonic, ``now`` the time of day, both in seconds."""
+    """What dispatch works with. ``clock`` is monotonic, ``now`` the time of day, both in seconds.
+
+    ``preview`` is shown what workers say of their jobs, for the small pictures in it.
+    """
 
     inbox: Path
     ledger: Ledger
@@ -74,6 +77,7 @@ class DispatchParts:
     now: Callable[[], float]
     limit_bytes: int
     limit_pixels: int
+    preview: Callable[[Job, WorkerEvent], None] = lambda job, event: None
     retry_seconds: float = FIRST_PAUSE
 
 
@@ -412,6 +416,7 @@ class Dispatch:
     # What workers say of jobs.
 
     def _on_job_event(self, place: Place, job: Job, event: WorkerEvent) -> None:
+        self._parts.preview(job, event)
         match event:
             case JobStarted():
                 self._on_started(place, job, event)

@@ -5,7 +5,7 @@ The one place that knows how the parts fit together; they know each other by wha
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,10 +19,11 @@ from monet_watch.claim import OutboxClaim
 from monet_watch.config import Config, state_folder
 from monet_watch.console import ConsoleView
 from monet_watch.crew import Crew, FromWorker, WorkerFactory
-from monet_watch.daemon import Daemon, DaemonParts, Mailbox, Outcome
+from monet_watch.daemon import Daemon, DaemonParts, Mailbox, Outcome, View
 from monet_watch.delivery import read_record
 from monet_watch.dispatch import Dispatch, DispatchParts
 from monet_watch.errors import AlreadyRunningError, OutboxError, SettingsError
+from monet_watch.exhibition import Exhibition
 from monet_watch.finding import Places, find_job, read_ledger
 from monet_watch.housekeeping import Housekeeping
 from monet_watch.inbox.ignore import IgnoreList, Kind, Sieve
@@ -30,9 +31,10 @@ from monet_watch.inbox.presence import Presence
 from monet_watch.inbox.settle import Settling
 from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, Surveyor
 from monet_watch.inbox.watch import Mode, WatchdogWatch
-from monet_watch.ledger import CONFIG_FAULT_KEY, INBOX_KEY, LEDGER_NAME, OUTBOX_KEY, Job, Ledger
+from monet_watch.ledger import CONFIG_FAULT_KEY, INBOX_KEY, LEDGER_NAME, OUTBOX_KEY, Job, Ledger, Overview
 from monet_watch.notices import Level, Listener, Notice
 from monet_watch.outbox.files import Outbox, make_folders, remove_temporaries
+from monet_watch.outbox.gallery.curator import Curator, rebuild
 from monet_watch.outbox.record import PaintingRecord
 from monet_watch.plan import Plan, PlannedStyle, Planner
 from monet_watch.renewal import ConfigFile, FileMark, Renewal, file_mark
@@ -44,6 +46,7 @@ from monet_watch.undelivered import Undelivered
 from monet_watch.whereabouts import Whereabouts
 from monet_watch.workers.base import Post, WeightsFile, Worker
 from monet_watch.workers.local import LocalWorker
+from monet_watch.workers.previews import make_previews_in_a_process
 
 __all__ = [
     "House",
@@ -52,6 +55,7 @@ __all__ = [
     "folder_settings",
     "photos_named",
     "read_ledger",
+    "rebuild_gallery",
     "run_daemon",
     "weights_folder",
 ]
@@ -60,6 +64,7 @@ _MEGA = 1_000_000
 _PATIENCE_SECONDS = 2.0  # of a start, while a command holds the state for a moment
 _ANSWER_SECONDS = 20.0  # a daemon that has just started, or scans a large inbox, is busy for a while
 _ASK_AGAIN_SECONDS = 0.1
+_GALLERY_SECONDS, _GALLERY_SECONDS_AT_A_STOP = 60.0, 1.0  # that the end waits for the gallery to be written
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +136,8 @@ def _run_and_renew(rooms: "_Rooms") -> Outcome:
     """Run the daemon, and with every config that is taken over another one, in the same process."""
     crew = rooms.crew()
     while True:
-        with rooms.surveyor() as surveyor:
-            daemon = rooms.daemon(surveyor, crew)
+        with rooms.surveyor() as surveyor, rooms.with_gallery() as open_rooms:
+            daemon = open_rooms.daemon(surveyor, crew)
             outcome = daemon.run()
         if daemon.renewal is None:
             return outcome
@@ -142,6 +147,14 @@ def _run_and_renew(rooms: "_Rooms") -> Outcome:
             rooms.house.mailbox.drop(FromWorker)
             rooms.ledger.recover()
             crew = rooms.crew()
+
+
+def _both(*listeners: Listener) -> Listener:
+    def listen(notice: Notice) -> None:
+        for listener in listeners:
+            listener(notice)
+
+    return listen
 
 
 def photos_named(
@@ -168,6 +181,17 @@ def ask(config: Config, environ: Mapping[str, str], request: Request) -> Answer:
             continue
         time.sleep(_ASK_AGAIN_SECONDS)
     return answer or Answer(True, "The daemon is busy; it does this as soon as it can.")
+
+
+def rebuild_gallery(config: Config, environ: Mapping[str, str]) -> int:
+    """Make the whole gallery of the outbox anew from the paintings, and return how many it shows.
+
+    It may be done while the daemon runs. Raises OutboxError and SettingsError.
+    """
+    state = state_folder(config, environ)
+    _make_folder(state, "state")
+    make_previews_in_a_process(config.outbox)
+    return rebuild(config.outbox, state)
 
 
 def _serve_desk(config: Config, state: Path, box: RequestBox) -> None:
@@ -236,6 +260,17 @@ def _remember(ledger: Ledger, folder: PurePosixPath, record: PaintingRecord) -> 
 
 
 @dataclass(frozen=True, slots=True)
+class _Views:
+    """All who show how things stand."""
+
+    views: tuple[View, ...]
+
+    def update(self, overview: Overview) -> None:
+        for view in self.views:
+            view.update(overview)
+
+
+@dataclass(frozen=True, slots=True)
 class _Rooms:
     """What most parts share, and how each part is made of it."""
 
@@ -247,6 +282,7 @@ class _Rooms:
     undelivered: Undelivered
     claim: OutboxClaim
     mark: FileMark | None = None
+    exhibition: Exhibition | None = None
 
     @property
     def config(self) -> Config:
@@ -266,6 +302,22 @@ class _Rooms:
 
     def surveyor(self) -> Surveyor:
         return Surveyor(self.config.inbox, self.sieve, self.house.mailbox.post, self.limit_bytes)
+
+    @contextlib.contextmanager
+    def with_gallery(self) -> Iterator["_Rooms"]:
+        """The rooms and, if the config wants one, the gallery that is kept of what goes on in them."""
+        if not self.config.gallery:
+            yield self
+            return
+        patience = _GALLERY_SECONDS if self.house.once else _GALLERY_SECONDS_AT_A_STOP
+        with Curator(self.config.outbox, self.state, patience) as curator:
+            exhibition = Exhibition(curator, self.ledger, self.house.tell, time.time)
+            listen = _both(self.house.listen, exhibition.heard)
+            yield replace(self, house=replace(self.house, listen=listen), exhibition=exhibition)
+
+    @property
+    def view(self) -> View:
+        return self.house.console if self.exhibition is None else _Views((self.house.console, self.exhibition))
 
     def renewed(self, renewal: Renewal) -> "_Rooms":
         """The rooms as the config of ``renewal`` wants them."""
@@ -298,7 +350,7 @@ class _Rooms:
                 config.inbox, post, Mode(config.watch), config.polling_seconds, self.sieve.enters
             ),
             notifier=Notifier.from_environment(self.house.environ),
-            view=self.house.console,
+            view=self.view,
             tell=self.house.tell,
             clock=time.monotonic,
             now=time.time,
@@ -354,6 +406,8 @@ class _Rooms:
             limit_pixels=int(config.limit_megapixels * _MEGA),
             retry_seconds=config.retry_seconds,
         )
+        if self.exhibition is not None:
+            parts = replace(parts, preview=self.exhibition.preview)
         return Dispatch(parts)
 
     def crew(self) -> Crew:

@@ -4,6 +4,7 @@ Where the state folder cannot be written either, it is kept in memory, as far as
 painted again, from its last checkpoint.
 """
 
+import contextlib
 import os
 import shutil
 from collections.abc import Collection, Mapping
@@ -11,7 +12,14 @@ from pathlib import Path, PurePosixPath
 
 from monet_watch.delivery import LOSS_PLOT_NAME, write_painting
 from monet_watch.errors import OutboxError
-from monet_watch.outbox.files import RECORD_NAME, Outbox, further_name, painting_name, remove_temporaries
+from monet_watch.outbox.files import (
+    PHOTO_NAME,
+    RECORD_NAME,
+    Outbox,
+    further_name,
+    painting_name,
+    remove_temporaries,
+)
 from monet_watch.outbox.record import PaintingRecord, PhotoFacts
 
 __all__ = ["Undelivered"]
@@ -101,6 +109,8 @@ class Undelivered:
         record = record.model_copy(update={"photo": photo, "painting": painting, "further": further})
         self.hand_over_stages(identity, outbox, folder)
         files = dict(zip((painting, LOSS_PLOT_NAME, *further.values()), pictures, strict=True))
+        with contextlib.suppress(OutboxError):  # what an earlier version has kept is without it
+            files[PHOTO_NAME] = self._read(identity, PHOTO_NAME)
         return write_painting(outbox, folder, {**files, RECORD_NAME: record.to_bytes()})
 
     def _read(self, identity: str, name: str) -> bytes:

@@ -20,7 +20,9 @@ from monet_watch.printable import printable
 
 __all__ = [
     "LONGEST_NAME_BYTES",
+    "PHOTO_NAME",
     "RECORD_NAME",
+    "TIMELAPSE_NAME",
     "Outbox",
     "flush",
     "further_name",
@@ -34,6 +36,12 @@ __all__ = [
 
 RECORD_NAME = "painting.json"
 """The record of a painting: written last, so that a folder that holds it holds everything."""
+
+PHOTO_NAME = "photo.webp"
+"""The photo as it was painted, upright and of the painting's size: the original may move away."""
+
+TIMELAPSE_NAME = "timelapse.webp"
+"""The painting's stages as a moving picture."""
 
 LONGEST_NAME_BYTES = 255
 """What file systems allow a name to have."""
@@ -306,6 +314,10 @@ class Outbox:
             return self.holds(folder)
         except OutboxError:
             return False
+
+    def has(self, folder: PurePosixPath, name: str) -> bool:
+        """Whether there is such a file of a painting."""
+        return (self.root / folder / name).is_file()
 
     def flush(self, folder: PurePosixPath) -> None:
         """Flush the painting in ``folder`` to disk, as far as whoever wrote it may not have done. Raises OutboxError.

@@ -119,12 +119,17 @@ class WorkerReady:
 
 @dataclass(frozen=True, slots=True)
 class JobStarted:
-    """The photo is decoded; the painting will be ``width`` x ``height`` pixels. ``first_step`` is 1 unless resumed."""
+    """The photo is decoded; the painting will be ``width`` x ``height`` pixels. ``first_step`` is 1 unless resumed.
+
+    ``thumbnail`` is the photo, small, as a WebP file, and ``style_thumbnails`` the styles by their SHA-256.
+    """
 
     job_id: int
     width: int
     height: int
     first_step: int
+    thumbnail: bytes = field(default=b"", repr=False)
+    style_thumbnails: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +144,12 @@ class JobStep:
 
 @dataclass(frozen=True, slots=True)
 class JobSnapshot:
-    """The painting after step ``number``, as a PNG file."""
+    """The painting after step ``number``, as a PNG file, and small as a WebP file."""
 
     job_id: int
     number: int
     png: bytes = field(repr=False)
+    thumbnail: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +168,7 @@ class JobFinished:
     ``delivered`` are the losses of the painting as it lies in the PNG, 8-bit and in range, in fp32. ``precision``,
     ``remarks``, ``tile`` and ``pairs`` are those of `monet_watch.engine.events.Finished`; ``memory_bytes`` is what the
     painting was allowed, None where it had no limit. ``further`` holds the painting in other formats than PNG.
+    ``photo`` is the photo as it was painted, and ``thumbnail`` the painting, small; both are WebP files.
     """
 
     job_id: int
@@ -179,6 +186,8 @@ class JobFinished:
     pairs: int | None = None
     memory_bytes: int | None = None
     further: Mapping[Format, bytes] = field(default_factory=dict, repr=False)
+    photo: bytes = field(default=b"", repr=False)
+    thumbnail: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ takes deterministic cuDNN algorithms and a fixed cuBLAS workspace; all that the 
 """
 
 import contextlib
+import hashlib
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
@@ -35,7 +36,7 @@ from monet_watch.engine.precision import best_precision
 from monet_watch.engine.vgg import VGG19, load_vgg19
 from monet_watch.errors import MonetWatchError, PhotoError, WorkerError
 from monet_watch.outbox.metadata import Metadata
-from monet_watch.outbox.picture import LONGEST_SIDES, encode_further, encode_png
+from monet_watch.outbox.picture import LONGEST_SIDES, encode_further, encode_png, encode_thumbnail, encode_webp
 from monet_watch.outbox.plot import plot_losses
 from monet_watch.output import Format
 from monet_watch.recipes import SWIFT
@@ -156,7 +157,7 @@ class _Painting:
         job = self._job
         styles = [_open_style(style, self._open_picture, job.limit_pixels).image for style in job.styles]
         resume = _usable_checkpoint(job, self._photo.image)
-        yield JobStarted(job.job_id, self._width, self._height, 1 if resume is None else resume.number + 1)
+        yield self._begun(styles, 1 if resume is None else resume.number + 1)
         finished = False
         events = painter.paint(self._photo.image, styles, job.recipe, resume, stop, self._memory_bytes)
         for event, seconds in _timed(events):
@@ -165,13 +166,21 @@ class _Painting:
         if not finished:
             yield JobStopped(job.job_id)
 
+    def _begun(self, styles: Sequence[NDArray[np.uint8]], first_step: int) -> JobStarted:
+        thumbnails = {
+            hashlib.sha256(style.data).hexdigest(): encode_thumbnail(image)
+            for style, image in zip(self._job.styles, styles, strict=True)
+        }
+        photo = encode_thumbnail(self._photo.image)
+        return JobStarted(self._job.job_id, self._width, self._height, first_step, photo, thumbnails)
+
     def _translate(self, event: Event, seconds: float) -> WorkerEvent | Deferred:
         job_id = self._job.job_id
         match event:
             case Step(number, losses):
                 return JobStep(job_id, number, losses, seconds)
             case Snapshot(number, image):
-                return JobSnapshot(job_id, number, self._png(image))
+                return JobSnapshot(job_id, number, self._png(image), encode_thumbnail(image))
             case Checkpoint(number, state):
                 return lambda: JobCheckpoint(job_id, number, save_tensors(state))
             case Finished():
@@ -227,6 +236,8 @@ class _Painting:
             event.pairs,
             self._memory_bytes,
             further=further,
+            photo=encode_webp(resize_exactly(self._photo.image, self._width, self._height)),
+            thumbnail=encode_thumbnail(event.image),
         )
 
     def _loss_plot(self, event: Finished) -> bytes:

@@ -21,8 +21,8 @@ from typing import Any, Self
 
 import yaml
 
-from monet_watch.claim import CLAIM_NAME
 from monet_watch.ledger import Ledger
+from monet_watch.outbox.gallery.gallery import GALLERY_NAME, PAGE_NAME
 from monet_watch.outbox.record import PaintingRecord
 
 __all__ = ["PROGRAM", "Apart", "DaemonProcess", "Home", "Photos", "children", "hear_signals", "program", "wait_until"]
@@ -274,9 +274,14 @@ class Home:
         return sorted(str(path.parent.relative_to(self.outbox)) for path in found)
 
     def snapshot(self, below: str = ".") -> Mapping[Path, tuple[int, bytes]]:
-        """Every file of the outbox, with its time and its bytes, but for the claim of the daemon that is at work."""
-        files = (path for path in (self.outbox / below).rglob("*") if path.is_file() and path.name != CLAIM_NAME)
-        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+        """Every file of the outbox, with its time and its bytes, but for the gallery's and what is being written."""
+
+        def counts(path: Path) -> bool:
+            names = path.relative_to(self.outbox).parts
+            return not (GALLERY_NAME in names or names[-1] == PAGE_NAME or names[-1].startswith(".monet-watch"))
+
+        found = (path for path in (self.outbox / below).rglob("*") if counts(path) and path.is_file())
+        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
 
     def ledger(self) -> Ledger:
         """The daemon's ledger, for reading."""

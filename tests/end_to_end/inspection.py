@@ -82,7 +82,8 @@ def _records(home: Home) -> Iterator[tuple[Path, PaintingRecord]]:
 def _half_written(home: Home) -> Iterator[str]:
     """Files that are not whole, and paintings of which files are missing."""
     for path in home.outbox.rglob("*"):
-        fault = "" if path.is_dir() or path.name.startswith(".") else _fault_of_file(path)
+        is_hidden = any(part.startswith(".") for part in path.relative_to(home.outbox).parts)
+        fault = "" if path.is_dir() or is_hidden else _fault_of_file(path)
         if fault:
             yield f"{path}: {fault}"
     for folder, record in _records(home):
@@ -93,7 +94,7 @@ def _half_written(home: Home) -> Iterator[str]:
 
 
 def _names(record: PaintingRecord) -> set[str]:
-    return {record.painting, "loss.png", "painting.json", *record.stages}
+    return {record.painting, "loss.png", "photo.webp", "painting.json", *record.stages}
 
 
 def _more_or_less_than_told(home: Home) -> Iterator[str]:
@@ -107,7 +108,7 @@ def _more_or_less_than_told(home: Home) -> Iterator[str]:
 
 def _fault_of_file(path: Path) -> str:
     try:
-        if path.suffix == ".png":
+        if path.suffix in (".png", ".webp"):
             with Image.open(path) as picture:
                 picture.load()
         elif path.suffix == ".json":
@@ -126,7 +127,7 @@ def _fault_of_file(path: Path) -> str:
 def _left_behind(home: Home, problems: Mapping[str, bytes]) -> Iterator[str]:
     """Temporaries, checkpoints, reports of what is solved, and folders without a painting."""
     for root in (home.inbox, home.outbox, home.archive, home.state):
-        yield from (str(path) for path in root.rglob("*") if path.name.startswith(".") or path.suffix == ".tmp")
+        yield from (str(path) for path in root.rglob("*") if _is_left_behind(path))
     yield from map(str, (home.state / "checkpoints").glob("*"))
     reports = {home.outbox / f"{name}{_REPORT}" for name in problems}
     yield from (f"{path} tells of nothing" for path in home.outbox.rglob(f"*{_REPORT}") if path not in reports)
@@ -134,6 +135,10 @@ def _left_behind(home: Home, problems: Mapping[str, bytes]) -> Iterator[str]:
         is_of_a_painting = path.is_file() and path.parent != home.outbox and path.suffix in (".png", ".html")
         if is_of_a_painting and not (path.parent / "painting.json").exists():
             yield f"{path} belongs to no painting"
+
+
+def _is_left_behind(path: Path) -> bool:
+    return path.suffix == ".tmp" or (path.name.startswith(".") and path.name != ".gallery")
 
 
 def _misplaced(home: Home, photos: Mapping[str, bytes], problems: Mapping[str, bytes]) -> Iterator[str]:

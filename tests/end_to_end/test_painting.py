@@ -76,7 +76,9 @@ def test_the_record_is_complete_and_true(home, daemon):
     assert [len(curve) for curve in vars(record.curve).values()] == [8] * 4
     assert record.stages == ("progress_0004.png", "progress_0008.png")
     present = {path.name for path in folder.iterdir()}
-    assert present == {"rocket.png", "loss.png", "painting.json", *record.stages} | (present & {"index.html"})
+    assert present == {"rocket.png", "loss.png", "photo.webp", "painting.json", *record.stages} | (
+        present & {"index.html"}
+    )
 
 
 @pytest.fixture(scope="module")
