@@ -16,7 +16,7 @@ from monet_watch.outbox.files import PHOTO_NAME, RECORD_NAME, TIMELAPSE_NAME, Ou
 from monet_watch.outbox.gallery.catalogue import Catalogue, script
 from monet_watch.outbox.gallery.entries import Entry, mark_of
 from monet_watch.outbox.gallery.moment import Moment, Sitting
-from monet_watch.outbox.gallery.names import link
+from monet_watch.outbox.gallery.names import link, shown
 from monet_watch.outbox.gallery.pages import (
     ASSETS,
     MADE_BY,
@@ -199,7 +199,14 @@ class Gallery:
             photo=PHOTO_NAME if PHOTO_NAME in names else "",
             plot=_PLOT_NAME if _PLOT_NAME in names else "",
             timelapse=TIMELAPSE_NAME if TIMELAPSE_NAME in names else "",
+            styles=tuple(self._styles(root, record)),
         )
+
+    def _styles(self, root: str, record: PaintingRecord) -> Iterator[tuple[str, str]]:
+        for style in record.styles:
+            small = thumbnail_path(style.sha256, "style")
+            if (self._root / small).is_file():
+                yield root + small, shown(style.name)
 
     def _stages(self, root: str, record: PaintingRecord, names: Collection[str]) -> Iterator[Stage]:
         for name in record.stages:

@@ -16,7 +16,7 @@ from monet_watch.outbox.record import PaintingRecord
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["ASSETS", "MADE_BY", "Place", "Stage", "asset", "index_page", "painting_page", "root_of", "version"]
+__all__ = ["ASSETS", "MADE_BY", "Place", "Stage", "asset", "brief", "index_page", "painting_page", "root_of", "version"]
 
 ASSETS = ("gallery.css", "gallery.js")
 """What all pages share."""
@@ -39,7 +39,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a painting's page lies: ``root`` is the address of the outbox from there, ``piece`` that of its entry."""
+    """Where a painting's page lies: ``root`` is the address of the outbox from there, ``piece`` that of its entry.
+
+    ``styles`` are the small pictures of its styles, as pairs of an address and a text.
+    """
 
     root: str
     piece: int
@@ -47,6 +50,7 @@ class Place:
     photo: str = ""
     plot: str = ""
     timelapse: str = ""
+    styles: tuple[tuple[str, str], ...] = ()
 
 
 def asset(name: str) -> bytes:
@@ -91,6 +95,7 @@ def painting_page(entry: Entry, record: PaintingRecord, place: Place) -> bytes:
         entry=entry,
         place=place,
         collection=_collection(entry),
+        styles=[brief(style, entry.within) for style in entry.styles],
         facts=_facts(record),
         hashes=_hashes(record),
         chosen=[row for row in _settings(record) if row["chosen"]],
@@ -99,6 +104,11 @@ def painting_page(entry: Entry, record: PaintingRecord, place: Place) -> bytes:
         files=_files(record, place),
         data=_data(record, place),
     )
+
+
+def brief(style: str, within: str) -> str:
+    """Return the name of a style as the paintings of its own folder call it: without the folder's."""
+    return style.removeprefix(f"{within}/") if within else style
 
 
 def _collection(entry: Entry) -> dict[str, str]:

@@ -30,7 +30,7 @@ const monetWatch = (() => {
   const plural = (count, one, many) => `${number.format(count)} ${count === 1 ? one : many}`;
 
   function date(seconds, withTime = false) {
-    const options = { day: "numeric", month: "long", year: "numeric" };
+    const options = { day: "numeric", month: withTime ? "long" : "short", year: "numeric" };
     if (withTime) Object.assign(options, { hour: "2-digit", minute: "2-digit", hour12: false });
     return new Date(seconds * 1000).toLocaleString("en-GB", options);
   }
@@ -100,6 +100,8 @@ const monetWatch = (() => {
     if (await load(`piece-${String(at).padStart(5, "0")}.js`, version)) data.versions[at] = version;
   }
 
+  /* A folder's own style picture is named after the folder: where that stands beside it, the rest of the name will do. */
+  const styleNames = ({ styles, within }) => styles.map((style) => (within && style.startsWith(`${within}/`) ? style.slice(within.length + 1) : style)).join(", ");
   const newestFirst = (one, other) => other.finished - one.finished || (one.folder < other.folder ? -1 : 1);
   const thumbnail = (mark) => `${root}.gallery/thumbnails/${mark.slice(0, 2)}/${mark}/painting.webp`;
   const styleThumbnail = (mark) => `${root}.gallery/styles/${mark}.webp`;
@@ -264,8 +266,10 @@ const monetWatch = (() => {
     },
 
     makeNote(each) {
-      const title = make("h3", { tabindex: -1 }, isolated(each.title), make("span", { class: "where" }, isolated(each.photo)));
-      return make("li", { class: "note" }, title, make("div", {}, make("p", { class: "reason" }), make("p", { class: "remedy" })));
+      const name = each.within ? each.photo.slice(each.within.length + 1) : each.photo;
+      const where = each.within && make("span", { class: "where" }, isolated(each.within));
+      const title = make("h3", { tabindex: -1 }, isolated(name), where);
+      return make("li", { class: "note" }, title, make("p", { class: "reason" }), make("p", { class: "remedy" }));
     },
 
     makeEasel(each) {
@@ -280,13 +284,14 @@ const monetWatch = (() => {
       const picture = frame.querySelector("img");
       if (each.small && (!picture || picture.getAttribute("src") !== each.small)) {
         const fresh = make("img", { src: each.small, alt: `${each.title}, as it is being painted` });
+        if (each.height) fresh.style.setProperty("--shape", each.width / each.height);
         fresh.decode().catch(() => {}).then(() => frame.replaceChildren(fresh));
       }
       if (each.latest) {
         frame.setAttribute("href", each.latest);
         frame.removeAttribute("tabindex");
       }
-      setText(node.querySelector(".place"), [each.within, each.styles.join(", ")].filter(Boolean).join(" · "));
+      setText(node.querySelector(".place"), [each.within, styleNames(each)].filter(Boolean).join(" · "));
       const loss = each.loss === null ? "" : `, loss ${lossText(each.loss)}`;
       setText(node.querySelector(".steps"), each.step ? `Step ${each.step} of at most ${each.steps}${loss}` : "It is about to begin");
       const stale = Date.now() / 1000 - moment.at > STALE_SECONDS && moment.at > 0;
@@ -337,17 +342,17 @@ const monetWatch = (() => {
       const scale = Math.min(1, 360 / Math.max(each.width, each.height));
       const size = { width: Math.round(each.width * scale), height: Math.round(each.height * scale) };
       const picture = make("img", { ...size, loading: "lazy", decoding: "async", alt: "" });
+      picture.style.setProperty("--shape", each.width / each.height);
       picture.onerror = () => {
         picture.onerror = null;
         picture.src = `${each.folder}/${each.file}`;
       };
       picture.src = thumbnail(each.mark);
-      const meta = [each.within, each.styles.join(", "), date(each.finished)].filter(Boolean);
-      const words = meta.flatMap((text, at) => (at ? [" · ", isolated(text)] : [isolated(text)]));
-      const link = make("a", { href: `${each.folder}/index.html`, title: each.photo },
-        make("span", { class: "frame" }, picture),
+      const label = make("span", { class: "label" },
         make("span", { class: "title" }, isolated(each.title)),
-        make("span", { class: "meta" }, ...words));
+        each.within && make("span", { class: "meta" }, isolated(each.within)),
+        make("span", { class: "meta" }, isolated(styleNames(each)), ` · ${date(each.finished)}`));
+      const link = make("a", { href: `${each.folder}/index.html`, title: each.photo }, make("span", { class: "frame" }, picture), label);
       return make("li", { class: "card" }, link);
     },
 
@@ -395,7 +400,7 @@ const monetWatch = (() => {
 
     updateCollection(node, name, entries) {
       const styles = [...new Set(entries.flatMap((each) => each.styles))];
-      const words = styles.length > 2 ? `${styles.length} styles` : styles.join(", ");
+      const words = styles.length > 2 ? `${styles.length} styles` : styleNames({ styles, within: name });
       setText(node.querySelector(".count"), `${plural(entries.length, "painting", "paintings")}, ${words}`);
       node.querySelector("button").setAttribute("aria-pressed", String(this.wanted.folder === name));
       const cover = node.querySelector(".cover");
@@ -549,11 +554,24 @@ const monetWatch = (() => {
       this.steps = record.curve.total.length;
       this.names = NAMES.filter(([name]) => this.columns[name].some((value) => value > 0));
       if (!this.names.length) return;
-      this.area = { width: 760, height: 400, left: 58, right: 12, top: 10, bottom: 40 };
+      this.marks = record.stages;
+      this.step = this.steps;
       this.findRange();
-      figure.append(this.makeLegend(), this.makePicture(record.stages), this.makeControl());
+      this.picture = make("span");
+      figure.append(this.makeLegend(), this.picture, this.makeControl());
       figure.hidden = false;
-      this.point(this.steps);
+      new ResizeObserver(() => this.fit(figure.clientWidth)).observe(figure);
+      this.fit(figure.clientWidth);
+    }
+
+    /* Drawn for the width that there is, so that its letters keep their size. */
+    fit(width) {
+      if (this.area && this.area.width === width) return;
+      this.area = { width, height: Math.max(240, Math.round(0.53 * width)), left: 58, right: 12, top: 10, bottom: 40 };
+      const fresh = this.makePicture(this.marks);
+      this.picture.replaceWith(fresh);
+      this.picture = fresh;
+      this.point(this.step);
     }
 
     findRange() {
@@ -618,7 +636,7 @@ const monetWatch = (() => {
 
     stepTicks() {
       if (this.steps === 1) return [1];
-      const raw = (this.steps - 1) / 8;
+      const raw = (this.steps - 1) / Math.max(2, Math.min(8, this.area.width / 80));
       const unit = 10 ** Math.floor(Math.log10(Math.max(1, raw)));
       const spacing = [1, 2, 5, 10].map((factor) => factor * unit).find((size) => size >= raw);
       const found = [];
@@ -664,6 +682,7 @@ const monetWatch = (() => {
     }
 
     point(step) {
+      this.step = step;
       const words = this.names.map(([name, shown]) => `${shown} ${lossText(this.columns[name][step - 1])}`);
       this.values.forEach((node, at) => { node.lastChild.textContent = words[at]; });
       this.control.value = step;
