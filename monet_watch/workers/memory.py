@@ -31,6 +31,9 @@ __all__ = ["MemoryWorker", "tiny_png"]
 
 _SECONDS_PER_STEP = 0.5
 _SIZE = 32  # pixels, of every painting
+_WEBP = bytes.fromhex(  # a grey picture of 1 x 1 pixels
+    "524946461e000000574542505650384c110000002f000000000750c00216b0ff8188e87f0000"
+)
 
 
 def tiny_png(shade: int = 128) -> bytes:
@@ -147,7 +150,19 @@ class MemoryWorker:
         further = {kind: tiny_png(number) for number, kind in enumerate(job.output.further, start=1)}
         self._end(
             JobFinished(
-                job.job_id, *files, _SIZE, _SIZE, curve, delivered, reason, seconds, precision, remarks, further=further
+                job.job_id,
+                *files,
+                _SIZE,
+                _SIZE,
+                curve,
+                delivered,
+                reason,
+                seconds,
+                precision,
+                remarks,
+                further=further,
+                photo=_WEBP,
+                thumbnail=_WEBP,
             )
         )
 
