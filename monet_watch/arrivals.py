@@ -293,6 +293,8 @@ class Arrivals:
     def _see(self, path: PurePosixPath, facts: FileFacts, known: Known | None, closed: bool) -> None:
         if path in self._parts.settling:
             self._parts.settling.saw(path, facts, self._parts.now(), closed)
+        elif known is not None and _could_not_be_read(facts, known):
+            self._hash(path)  # nothing of the file itself has to change for that to be solved
         elif known is not None and self._unchanged(path, facts, known):
             if known.state is JobState.DONE:
                 self._admit(self._parts.ledger.known(path)[0])
@@ -368,10 +370,14 @@ class Arrivals:
         elif any(pending.parent in (path.parent, *path.parent.parents) for pending in self._settings_pending):
             self._parts.settling.saw(path, facts, self._parts.now())  # its folder's style is still being copied
         else:
-            self._hashing.add(path)
-            self._parts.surveyor.hash(path)
+            self._hash(path)
 
     # Hashed.
+
+    def _hash(self, path: PurePosixPath) -> None:
+        if path not in self._hashing:
+            self._hashing.add(path)
+            self._parts.surveyor.hash(path)
 
     def hashed(self, hashed: Hashed) -> None:
         """The photo is whole and its bytes are known: `tend` queues it."""
@@ -441,7 +447,12 @@ class Arrivals:
             self._unreadable(failed, facts)
 
     def _unreadable(self, failed: HashFailed, facts: FileFacts) -> None:
-        """A problem, looked at again by every scan: nothing of the file itself has to change for it to be solved."""
+        """A problem that every scan looks at again, and that is told once for each way of being one."""
+        for job in self._parts.ledger.known(failed.path)[:1]:
+            if _tells_of(job, failed, facts):
+                if not self._parts.outbox.tells_problem(job.path):
+                    self._report_again(job)
+                return
         job = self._parts.ledger.wait(
             failed.path, size=facts.size, mtime_ns=facts.mtime_ns, reason=failed.reason, remedy=failed.remedy
         )
@@ -563,6 +574,18 @@ class Arrivals:
             self._parts.outbox.clear_problem(path)
         except OutboxError as trouble:
             self._tell("problem", str(trouble), path, Level.WARNING)
+
+
+def _could_not_be_read(facts: FileFacts, known: Known) -> bool:
+    """Whether it is a problem with bytes that nobody has seen: those have a settings' key."""
+    is_the_same = (known.size, known.mtime_ns) == (facts.size, facts.mtime_ns)
+    return is_the_same and known.state is JobState.PROBLEM and known.settings_key is None
+
+
+def _tells_of(job: Job, failed: HashFailed, facts: FileFacts) -> bool:
+    """Whether ``job`` is the problem that ``failed`` tells of, of the file as it is."""
+    told = (job.state, job.size, job.mtime_ns, job.kind, job.reason, job.remedy)
+    return told == (JobState.PROBLEM, facts.size, facts.mtime_ns, failed.kind, failed.reason, failed.remedy)
 
 
 def _not_mounted(share: PurePosixPath) -> str:

@@ -23,7 +23,7 @@ from monet_watch.errors import LedgerError, LedgerUnavailableError, MonetWatchEr
 from monet_watch.hours import ActiveHours
 from monet_watch.housekeeping import HOUSEKEEPING_SECONDS
 from monet_watch.inbox.hints import EventsLost, FileGone, FileTouched, FolderAppeared, FolderGone, WatchMessage
-from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, SurveyMessage
+from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, SurveyMessage, Unreadable
 from monet_watch.inbox.watch import Watch
 from monet_watch.ledger import (
     CONFIG_FAULT_KEY,
@@ -148,6 +148,7 @@ class Daemon:
         self._watched_at = parts.clock()
         self._missing = ""
         self._inbox_away = False
+        self._not_seen: set[Unreadable] = set()
         self._started = False
         self._stop_at: float | None = None
         self._renewal: Renewal | None = None
@@ -362,10 +363,17 @@ class Daemon:
         if self._inbox_away:
             self._inbox_away = False
             self._tell("started", f"The inbox {self._parts.inbox} is there again.")
-        for error in scanned.errors:
-            self._tell("problem", f"It cannot be looked at: {error.reason}", error.path, Level.WARNING)
+        self._tell_errors(scanned)
         if scanned.sub == PurePosixPath():
             self._note_watch(trouble="", scanned_at=self._parts.now())
+
+    def _tell_errors(self, scanned: Scanned) -> None:
+        """Tell what could not be looked at, once for as long as that is so."""
+        for error in scanned.errors:
+            if error not in self._not_seen:
+                self._tell("problem", f"It cannot be looked at: {error.reason}", error.path, Level.WARNING)
+        elsewhere = {error for error in self._not_seen if not error.path.is_relative_to(scanned.sub)}
+        self._not_seen = elsewhere | set(scanned.errors)
 
     def _inbox_gone(self, reason: str, remedy: str) -> None:
         if not self._inbox_away:

@@ -275,6 +275,35 @@ def test_a_problem_in_whose_place_the_painted_photo_comes_back_leaves_no_report(
     assert house.states("a.jpg") == ["done"]
 
 
+def test_a_photo_that_is_too_large_is_told_once_however_often_it_is_looked_at(house):
+    drop_too_large(house, "a.jpg")
+    report = house.outbox / "a.jpg.problem.txt"
+    written = report.stat().st_mtime_ns
+    for _ in range(3):
+        house.advance(300)
+        house.rest()
+    assert len(house.told("problem", "a.jpg")) == 1
+    assert report.stat().st_mtime_ns == written
+    assert len(house.told("waiting", "a.jpg")) == 1
+
+
+def test_a_photo_that_is_too_large_is_told_again_when_somebody_touches_it(house):
+    drop_too_large(house, "a.jpg")
+    os.utime(house.inbox / "a.jpg", (1, 1))
+    house.advance(300)
+    house.rest()
+    assert len(house.told("problem", "a.jpg")) == 2
+
+
+def test_a_report_on_a_photo_that_is_too_large_is_written_again_where_it_is_missing(house):
+    drop_too_large(house, "a.jpg")
+    (house.outbox / "a.jpg.problem.txt").unlink()
+    house.advance(300)
+    house.rest()
+    assert house.problems() == ["a.jpg.problem.txt"]
+    assert len(house.told("problem", "a.jpg")) == 1
+
+
 FORBIDDEN_AND_ALLOWED = """
 import sys
 from pathlib import Path
@@ -284,7 +313,9 @@ with Rehearsal(Path(sys.argv[1])) as house:
     path = house.drop("a.jpg")
     path.chmod(0)
     house.rest()
-    print(house.states("a.jpg"), house.records(), len(house.problems()))
+    house.advance(300)
+    house.rest()
+    print(house.states("a.jpg"), house.records(), len(house.problems()), len(house.told("problem", "a.jpg")))
     path.chmod(0o644)
     house.advance(300)
     house.rest()
@@ -294,7 +325,7 @@ with Rehearsal(Path(sys.argv[1])) as house:
 
 def test_a_photo_that_may_not_be_read_is_a_problem_until_it_may(tmp_path, run_for_whom_permissions_count):
     told = run_for_whom_permissions_count(FORBIDDEN_AND_ALLOWED, tmp_path)
-    assert told.splitlines() == ["['problem'] [] 1", "['done'] ['a'] 0"]
+    assert told.splitlines() == ["['problem'] [] 1 1", "['done'] ['a'] 0"]
 
 
 FORBIDDEN_IN_THE_QUEUE = """

@@ -12,7 +12,7 @@ from monet_watch.errors import LedgerError, LedgerUnavailableError, SettingsErro
 from monet_watch.hours import ActiveHours, Range
 from monet_watch.inbox import mounts
 from monet_watch.inbox.hints import EventsLost, FileGone
-from monet_watch.inbox.survey import InboxGone
+from monet_watch.inbox.survey import InboxGone, Scanned, Unreadable
 from monet_watch.inbox.watch import Mode
 from monet_watch.ledger import HEARTBEAT_KEY, RESTING_KEY, JobState
 from monet_watch.requests import Act, Request
@@ -101,6 +101,16 @@ def test_lost_events_lead_to_one_scan_of_everything_at_once(house):
     assert house.records() == ["missed"]
     assert house.ledger.watch_state().scanned_at == scans + 1
     assert "everything is looked through" in house.told("watching")[-1]
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told_once_until_it_could(house):
+    house.rest()
+    folder = PurePosixPath("shut")
+    shut, seen = Scanned(folder, (), (Unreadable(folder, "Permission denied"),)), Scanned(folder, ())
+    for scanned in (shut, shut, seen, shut):
+        house.mailbox.post(scanned)
+        house.turn()
+    assert len(house.told("problem", "shut")) == 2
 
 
 @pytest.fixture
