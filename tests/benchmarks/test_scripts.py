@@ -1,16 +1,18 @@
 """Every benchmark runs from the command line and writes what it says."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import time_to_picture
+from benchmarks import daemon, time_to_picture
 
 pytestmark = pytest.mark.slow
 
@@ -115,3 +117,22 @@ def test_montage_paints_and_shows_a_part_of_what_it_painted(run):
     run("montage", *recipes, "--reuse", "--crop", "4,2,10,6", "--zoom", "2")
     part = np.array(Image.open(folder / "montage-china+water-garden-32-4-2-10-6.png"))
     np.testing.assert_array_equal(part[8:20:2, 64:84:2], painting[2:8, 4:14])
+
+
+def test_daemon_tells_of_each_goal_what_was_measured(run):
+    few = ("--photos", "30", "--folders", "5", "--drops", "2", "--idle-seconds", "0.5")
+    found = loaded(run("daemon", *few) / "daemon.json")
+    goals = [each["goal"] for each in found["figures"] if each["goal"] is not None]
+    assert sorted(goals) == [0.5, 0.5, 0.5, 2, 3, 10, 10, 100, 100, 250, 250], "settle, 0.2 s, and 0.3 s among them"
+    measured = {each["name"]: each["measured"] for each in found["figures"]}
+    assert measured["drop until it is painted, p95 of 2"] >= measured["drop until it is painted, median"] > 0
+    assert 1 < measured["memory with 30 queued"] <= measured["memory with 30 queued, at its peak"] < 1000
+    assert measured["scan of 30 new photos, until all are known"] > 0
+
+
+def test_the_photos_that_the_daemon_is_measured_with_have_the_same_pixels_and_differ():
+    first, second = islice(daemon.photos(), 2)
+    assert first != second
+    pixels = [np.array(Image.open(io.BytesIO(data))) for data in (first, second)]
+    assert pixels[0].shape == (32, 32, 3)
+    np.testing.assert_array_equal(*pixels)

@@ -3,51 +3,25 @@
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end import hangable
-from tests.end_to_end.house import LIMIT_SECONDS, DaemonProcess, Home, Photos
+from tests.end_to_end.house import DaemonProcess, Home, Photos
+from tests.end_to_end.service_manager import WATCHDOG_SECONDS, Manager
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="sd_notify(3) speaks over such sockets"),
 ]
 
-WATCHDOG_SECONDS = 4
-
-
-class Manager:
-    """A service manager, as far as its socket goes."""
-
-    def __init__(self, path: Path) -> None:
-        self.address = str(path)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(self.address)
-        self.words: list[str] = []
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def environment(self) -> dict[str, str]:
-        return {"NOTIFY_SOCKET": self.address, "WATCHDOG_USEC": str(WATCHDOG_SECONDS * 1_000_000)}
-
-    def hear(self, is_it: Callable[[str], bool], limit_seconds: float = LIMIT_SECONDS) -> str:
-        """Return the next word of that kind. Raises TimeoutError where nothing at all is said for so long."""
-        self._socket.settimeout(limit_seconds)
-        while True:
-            self.words.append(self._socket.recv(65536).decode())
-            if is_it(self.words[-1]):
-                return self.words[-1]
-
 
 @pytest.fixture
 def manager(tmp_path) -> Iterator[Manager]:
-    manager = Manager(tmp_path / "notify")
-    yield manager
-    manager.close()
+    with Manager(tmp_path / "notify") as manager:
+        yield manager
 
 
 def is_ping(word: str) -> bool:
