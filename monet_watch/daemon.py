@@ -609,7 +609,7 @@ class Daemon:
         at_once = self._stop_at is not None and self._parts.clock() >= self._stop_at
         with contextlib.suppress(LedgerError):  # the next start puts it in order
             self._parts.dispatch.close(0.0 if at_once else 2.0)
-            self._parts.ledger.note(HEARTBEAT_KEY, "0")
+            self._parts.ledger.note(HEARTBEAT_KEY, str(self._parts.now()))
             self._parts.ledger.note(TROUBLE_KEY, "")
             self._note_watch(mode="", reason="", trouble="")
             self._parts.view.update(self._parts.ledger.overview())

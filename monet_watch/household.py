@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from monet_watch import weights
@@ -19,10 +18,9 @@ from monet_watch.claim import OutboxClaim
 from monet_watch.config import Config, state_folder
 from monet_watch.console import ConsoleView
 from monet_watch.crew import Crew, FromWorker, WorkerFactory
-from monet_watch.daemon import Daemon, DaemonParts, Mailbox, Outcome, View
-from monet_watch.delivery import read_record
+from monet_watch.daemon import HEARTBEAT_SECONDS, Daemon, DaemonParts, Mailbox, Outcome, View
 from monet_watch.dispatch import Dispatch, DispatchParts
-from monet_watch.errors import AlreadyRunningError, OutboxError, SettingsError
+from monet_watch.errors import AlreadyRunningError, SettingsError
 from monet_watch.exhibition import Exhibition
 from monet_watch.finding import Places, find_job, read_ledger
 from monet_watch.housekeeping import Housekeeping
@@ -33,15 +31,15 @@ from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneErr
 from monet_watch.inbox.watch import Mode, WatchdogWatch
 from monet_watch.ledger import CONFIG_FAULT_KEY, INBOX_KEY, LEDGER_NAME, OUTBOX_KEY, Job, Ledger, Overview
 from monet_watch.notices import Level, Listener, Notice
-from monet_watch.outbox.files import Outbox, make_folders, remove_temporaries
+from monet_watch.outbox.files import Outbox, make_folders
 from monet_watch.outbox.gallery.curator import Curator, rebuild
-from monet_watch.outbox.record import PaintingRecord
-from monet_watch.plan import Plan, PlannedStyle, Planner
+from monet_watch.plan import Planner
+from monet_watch.reconciliation import Reconciliation
 from monet_watch.renewal import ConfigFile, FileMark, Renewal, file_mark
 from monet_watch.requests import REQUESTS_NAME, Answer, Desk, Effects, Request, RequestBox
 from monet_watch.service import Notifier, single_instance, stop_signals
 from monet_watch.settings import FolderSettings, is_settings_file, is_style_picture
-from monet_watch.styles.library import StyleLibrary, StyleSource
+from monet_watch.styles.library import StyleLibrary
 from monet_watch.undelivered import Undelivered
 from monet_watch.whereabouts import Whereabouts
 from monet_watch.workers.base import Post, WeightsFile, Worker
@@ -214,49 +212,29 @@ def _make_folder(folder: Path, key: str) -> None:
         raise SettingsError(fault, faults=(fault,)) from error
 
 
+class _Patience:
+    """Says from time to time, while a start takes long, that it goes on: to systemd, and to other daemons."""
+
+    def __init__(self, notifier: Notifier, claim: OutboxClaim, clock: Callable[[], float] = time.monotonic) -> None:
+        self._notifier = notifier
+        self._claim = claim
+        self._clock = clock
+        self._due = clock() + HEARTBEAT_SECONDS
+
+    def __call__(self) -> None:
+        """Raises AlreadyRunningError if another daemon has taken the outbox meanwhile."""
+        if self._clock() >= self._due:
+            self._notifier.starting()
+            self._claim.renew()
+            self._due = self._clock() + HEARTBEAT_SECONDS
+
+
 def _tidy(rooms: "_Rooms") -> None:
     """Put in order what the last run left, however it ended."""
-    ledger = rooms.ledger
-    for root in (rooms.outbox.root, rooms.config.archive):
-        if root is not None:
-            remove_temporaries(root)
-    ledger.recover()
-    if ledger.is_empty():
-        _read_back(rooms)
-    rooms.undelivered.keep_only(ledger.wanted(rooms.undelivered.identities()))
-    rooms.outbox.remove_begun(lambda folder: ledger.folder_owner(folder) is not None)
-
-
-def _read_back(rooms: "_Rooms") -> None:
-    """Fill an empty ledger from the paintings' records: losing the state folder costs time, not paintings."""
-    with rooms.ledger.batch():
-        for path in rooms.outbox.records():
-            folder = PurePosixPath(path.parent.relative_to(rooms.outbox.root))
-            try:
-                _remember(rooms.ledger, folder, read_record(rooms.outbox, folder))
-            except (OutboxError, ValueError) as error:  # the latter of values that no record of ours has
-                rooms.house.tell(Notice("problem", f"{path} was left out: {error}", level=Level.WARNING))
-
-
-def _remember(ledger: Ledger, folder: PurePosixPath, record: PaintingRecord) -> None:
-    styles = tuple(PlannedStyle(StyleSource(style.name, Path(style.name)), style.sha256) for style in record.styles)
-    weights_facts = record.weights
-    plan = Plan(record.settings_key, record.recipe, styles, record.origins, weights_facts.source, weights_facts.sha256)
-    ledger.remember(
-        record.photo.real_path(),
-        size=record.photo.size_bytes,
-        mtime_ns=record.photo.mtime_ns,
-        photo_sha256=record.photo.sha256,
-        settings_key=record.settings_key,
-        identity=record.identity,
-        settings=plan.to_json(),
-        steps=len(record.curve.total),
-        folder=folder,
-        loss=record.delivered.total,
-        width=record.width,
-        height=record.height,
-        finished_at=datetime.fromisoformat(record.times.finished).timestamp(),
-    )
+    ledger, undelivered = rooms.ledger, rooms.undelivered
+    on_the_way = _Patience(Notifier.from_environment(rooms.house.environ), rooms.claim)
+    Reconciliation(ledger, rooms.outbox, rooms.config.archive, rooms.house.tell, on_the_way)()
+    undelivered.keep_only(ledger.wanted(undelivered.identities()))
 
 
 @dataclass(frozen=True, slots=True)

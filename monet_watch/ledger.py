@@ -67,7 +67,10 @@ __all__ = [
 ]
 
 HEARTBEAT_KEY = "heartbeat"
-"""The note that says, in seconds since the epoch, when the daemon last went round its loop; 0 when it has stopped."""
+"""The note of the ledger's last word, in seconds since the epoch: the daemon went round its loop, or somebody forgot.
+
+What was painted later is unknown to this ledger, which was restored from a backup then.
+"""
 
 CONFIG_FAULT_KEY = "config fault"
 """The note that says in words why the config's file, as it is, is not in force; empty while it is."""
@@ -552,38 +555,50 @@ class Ledger:
         height: int | None,
         finished_at: float,
     ) -> Job:
-        """Note a painting that is in the outbox, as its record tells; nothing is changed where it is known.
+        """Note a painting that is in the outbox, as its record tells; a photo that is to be painted so is done by that.
 
-        Remembered paintings are older than everything that this ledger has seen, and among themselves they are
-        ordered by ``finished_at``.
+        Nothing is changed where it is known, or under way. Remembered paintings are older than everything that this
+        ledger has seen, and among themselves they are ordered by ``finished_at``. The ``folder`` is nobody else's.
         """
+        facts = {
+            "size": size,
+            "mtime_ns": str(mtime_ns),
+            "photo_sha256": photo_sha256,
+            "settings_key": settings_key,
+            "step": steps,
+            "steps": steps,
+            "loss": loss,
+            "width": width,
+            "height": height,
+            "finished_at": finished_at,
+        }
         with self._database.transaction():
             for twin in self._twin(path, identity):
-                return twin
+                if twin.state in (JobState.RUNNING, JobState.DONE):
+                    return twin
+                self._vacate(folder, twin.id)
+                place = {"folder": folder, "folder_key": _folder_key(folder)}
+                return self._update(twin.id, state=JobState.DONE, **facts, **place, **_NO_TROUBLE)
+            self._vacate(folder)
             return self._insert(
                 path=path,
                 state=JobState.DONE,
                 turn=0,
-                size=size,
-                mtime_ns=str(mtime_ns),
-                photo_sha256=photo_sha256,
-                settings_key=settings_key,
                 identity=identity,
                 plan=self._plan(settings),
                 folder=folder,
                 folder_key=_folder_key(folder),
-                step=steps,
-                steps=steps,
-                loss=loss,
-                width=width,
-                height=height,
                 seen_at=finished_at,
-                finished_at=finished_at,
+                **facts,
             )
 
-    def is_empty(self) -> bool:
-        """Whether no photo was ever seen."""
-        return not self._database.rows("SELECT 1 FROM jobs LIMIT 1")
+    def _vacate(self, folder: PurePosixPath, job_id: int = 0) -> None:
+        """Whoever else was promised ``folder`` gets another one: somebody's painting lies there."""
+        self._database.change(
+            "UPDATE jobs SET folder = NULL, folder_key = NULL WHERE folder_key = ? AND id <> ? AND state <> 'done'",
+            _folder_key(folder),
+            job_id,
+        )
 
     # Folders of the outbox.
 
@@ -591,6 +606,11 @@ class Ledger:
         """Say where the painting lies, or will lie. Raises LedgerError if the folder is another job's."""
         with self._database.transaction():
             return self._update(self.get(job_id).id, **self._placed(job_id, folder))
+
+    def is_painted(self, folder: PurePosixPath) -> bool:
+        """Whether a painting is known to lie in ``folder``."""
+        query = "SELECT 1 FROM jobs WHERE folder_key = ? AND state = 'done' LIMIT 1"
+        return bool(self._database.rows(query, _folder_key(folder)))
 
     def folder_owner(self, folder: PurePosixPath) -> Job | None:
         """Return the job whose painting lies, or will lie, in ``folder``.
@@ -759,6 +779,7 @@ class Ledger:
             jobs = tuple(job for job in self.known(path) if job.state is not JobState.RUNNING)
             for job in jobs:
                 self._remove(job)
+            self.note(HEARTBEAT_KEY, str(self._now()))  # lest its paintings be taken for ones that are unknown
             return jobs
 
     def recover(self) -> tuple[Job, ...]:

@@ -23,6 +23,7 @@ from monet_watch.errors import AlreadyRunningError, LedgerError
 
 __all__ = [
     "LOCK_NAME",
+    "START_SECONDS",
     "Notifier",
     "ReloadAsked",
     "StopAsked",
@@ -36,6 +37,9 @@ __all__ = [
 
 LOCK_NAME = "lock"
 """The file in the state folder that a running daemon holds."""
+
+START_SECONDS = 120.0
+"""How long a start may take without a word, however long the service manager waits by itself."""
 
 _HOLDER_NAME = "lock.pid"
 _LONGEST_STATUS_BYTES = 2000  # systemd ignores a datagram of more than 4096 bytes
@@ -59,6 +63,10 @@ class Notifier:
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
         """Read ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID``; what can't be understood is left out."""
         return cls(environ.get("NOTIFY_SOCKET"), _watchdog_interval(environ))
+
+    def starting(self) -> None:
+        """Say that the start goes on, and may take `START_SECONDS` more before `ready` or the next such word."""
+        self._send(f"EXTEND_TIMEOUT_USEC={START_SECONDS * 1_000_000:.0f}")
 
     def ready(self) -> None:
         """Say that the daemon has started: photos that arrive are noticed. After `reloading`: that it is done."""

@@ -318,7 +318,7 @@ def test_once_ends_when_all_is_painted_or_cannot_be(tmp_path, photos, outcome):
         house.daemon.turn = turn
         house.daemon.start = lambda: None  # the rehearsal has started it
         assert house.daemon.run() is outcome
-        assert house.ledger.noted(HEARTBEAT_KEY) == "0"
+        assert float(house.ledger.noted(HEARTBEAT_KEY)) == house.time_of_day()
     assert bool(house.records()) == bool(photos)
 
 

@@ -646,18 +646,43 @@ class TestFinished:
 
 class TestRemember:
     def test_a_painting_read_back_is_done(self, ledger):
-        assert ledger.is_empty()
+        assert not ledger.known_paths()
 
         job = remember(ledger)
 
-        assert not ledger.is_empty()
+        assert ledger.known_paths()
         assert (job.state, job.path, job.identity, job.folder) == (DONE, PHOTO, "a", FOLDER)
         assert (job.loss, job.width, job.height, job.finished_at) == (39.4, 768, 512, 1_600_000_000.0)
         assert ledger.finished("a") == (job,)
         assert ledger.folder_owner(FOLDER) == job
         assert queue(ledger).id == job.id
 
-    @pytest.mark.parametrize("make", [queue, run, done, problem])
+    @pytest.mark.parametrize("make", [queue, problem])
+    def test_what_was_still_to_be_painted_is_done_by_it(self, ledger, make: Callable[[Ledger], Job]):
+        job = make(ledger)
+
+        remembered = remember(ledger)
+
+        assert (remembered.id, remembered.state, remembered.folder) == (job.id, DONE, FOLDER)
+        assert (remembered.kind, remembered.reason, remembered.remedy) == ("", "", "")
+        assert ledger.known(PHOTO) == (remembered,)
+        assert queue(ledger) == ledger.get(job.id)
+
+    def test_its_folder_is_nobody_else_s_who_has_not_painted_there(self, ledger):
+        promised = ledger.place(queue(ledger, OTHER, "b").id, FOLDER)
+
+        remembered = remember(ledger)
+
+        assert ledger.get(promised.id).folder is None
+        assert ledger.folder_owner(FOLDER) == remembered
+        assert ledger.is_painted(FOLDER)
+
+    def test_a_folder_that_is_only_promised_is_not_painted(self, ledger):
+        ledger.place(queue(ledger).id, FOLDER)
+
+        assert not ledger.is_painted(FOLDER)
+
+    @pytest.mark.parametrize("make", [run, done])
     def test_what_is_known_is_left_as_it_is(self, ledger, make: Callable[[Ledger], Job]):
         job = make(ledger)
 
@@ -858,7 +883,7 @@ class TestBatch:
             with ledger.batch():
                 job = run(ledger)
                 assert ledger.running() == (job,)
-                assert reader.is_empty()
+                assert not reader.known_paths()
             assert reader.running() == (job,)
 
     def test_an_exception_undoes_the_whole_batch(self, ledger):
@@ -1726,4 +1751,4 @@ def test_a_ledger_from_which_much_was_forgotten_becomes_small_again(ledger, file
     ledger.close()
     assert file.stat().st_size < 1 << 20
     with Ledger.open_read_only(file) as again:
-        assert again.is_empty()
+        assert not again.known_paths()

@@ -48,12 +48,19 @@ def child(code, *arguments, **options):
 def test_each_word_to_systemd_is_one_datagram_of_its_protocol(manager):
     listening, address = manager
     notifier = Notifier.from_environment({"NOTIFY_SOCKET": address})
+    notifier.starting()
     notifier.ready()
     notifier.status("painting holiday/a.jpg, step 12 of 400")
     notifier.watchdog()
     notifier.stopping()
-    received = [listening.recv(4096) for _ in range(4)]
-    assert received == [b"READY=1", b"STATUS=painting holiday/a.jpg, step 12 of 400", b"WATCHDOG=1", b"STOPPING=1"]
+    received = [listening.recv(4096) for _ in range(5)]
+    assert received == [
+        b"EXTEND_TIMEOUT_USEC=120000000",
+        b"READY=1",
+        b"STATUS=painting holiday/a.jpg, step 12 of 400",
+        b"WATCHDOG=1",
+        b"STOPPING=1",
+    ]
 
 
 def test_a_reload_is_told_with_the_time_at_which_it_began(manager):

@@ -12,6 +12,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from monet_watch.errors import OutboxError
@@ -23,6 +24,7 @@ __all__ = [
     "PHOTO_NAME",
     "RECORD_NAME",
     "TIMELAPSE_NAME",
+    "Contents",
     "Outbox",
     "flush",
     "further_name",
@@ -123,16 +125,25 @@ def _remedy(error: OSError) -> str:
     return f"Check the free space and the permissions of the outbox ({error.__class__.__name__})."
 
 
-def remove_temporaries(root: Path) -> int:
-    """Remove what an interrupted write left below ``root``; return how many files there were."""
+def remove_temporaries(root: Path, on_the_way: Callable[[], None] = lambda: None) -> int:
+    """Remove what an interrupted write left below ``root``; return how many files there were.
+
+    ``on_the_way`` is called in each folder.
+    """
     removed = 0
     for folder, _, names in os.walk(root):
-        for name in names:
-            if name.startswith(_TEMPORARY_PREFIX) and name.endswith(_TEMPORARY_SUFFIX):
-                with contextlib.suppress(OSError):
-                    Path(folder, name).unlink()
-                    removed += 1
+        on_the_way()
+        removed += len(names) - len(_without_temporaries(folder, names))
     return removed
+
+
+def _without_temporaries(folder: str, names: list[str]) -> list[str]:
+    """Remove those of the files ``names`` in ``folder`` that an interrupted write left; return the others."""
+    left = {name for name in names if name.startswith(_TEMPORARY_PREFIX) and name.endswith(_TEMPORARY_SUFFIX)}
+    for name in left:
+        with contextlib.suppress(OSError):
+            Path(folder, name).unlink()
+    return [name for name in names if name not in left]
 
 
 def progress_name(number: int) -> str:
@@ -188,6 +199,19 @@ def _is_own_stage(path: Path) -> bool:
             return _MARK in file.read(_MARK_WITHIN_BYTES)
     except OSError:
         return False
+
+
+def _are_own_stages(folder: str, names: Sequence[str]) -> bool:
+    return all(map(_STAGE.fullmatch, names)) and all(_is_own_stage(Path(folder, name)) for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in a ``folder`` of the outbox: a painting's record, or stages of ours and nothing else (``is_begun``)."""
+
+    folder: PurePosixPath
+    has_record: bool
+    is_begun: bool
 
 
 class Outbox:
@@ -367,21 +391,20 @@ class Outbox:
         except OSError as error:
             raise OutboxError(f"{path} cannot be removed: {error.strerror or error}.", _remedy(error)) from error
 
-    def remove_begun(self, is_needed: Callable[[PurePosixPath], bool]) -> int:
-        """Remove the folders that hold stages of ours and nothing else, unless they are needed; return how many.
-
-        They are what is left of paintings that were begun, and then were to be made in another way.
-        """
-        begun = [folder for folder in self._begun() if not is_needed(folder)]
-        for folder in begun:
-            shutil.rmtree(self.root / folder, ignore_errors=True)
-        return len(begun)
-
-    def _begun(self) -> Iterator[PurePosixPath]:
-        """The folders that hold stages of ours and nothing else."""
+    def look_through(self) -> Iterator[Contents]:
+        """Say of each folder what is in it, and remove what interrupted writes left there."""
         for path, folders, names in os.walk(self.root):
-            if names and not folders and all(_is_own_stage(Path(path, name)) for name in names):
-                yield PurePosixPath(Path(path).relative_to(self.root))
+            kept = _without_temporaries(path, names)
+            folder = PurePosixPath(Path(path).relative_to(self.root))
+            is_begun = bool(kept) and not folders and _are_own_stages(path, kept)
+            yield Contents(folder, RECORD_NAME in kept, is_begun)
+
+    def remove_begun(self, folder: PurePosixPath) -> None:
+        """Remove a folder that holds stages of ours and nothing else, as far as that can be done.
+
+        It is what is left of a painting that was begun, and then was to be made in another way.
+        """
+        shutil.rmtree(self.root / folder, ignore_errors=True)
 
     def records(self) -> Iterator[Path]:
         """Yield the path of every painting's record."""

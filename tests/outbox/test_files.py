@@ -316,15 +316,27 @@ def stage() -> bytes:
     return encode_png(np.zeros((2, 2, 3), np.uint8), metadata=Metadata("monet-watch 1.0", "swift"))
 
 
-def test_a_folder_that_holds_nothing_but_stages_of_ours_goes_unless_it_is_needed(outbox):
-    for name in ("begun", "trip/begun", "needed"):
+def begun(outbox: Outbox) -> list[str]:
+    return sorted(str(contents.folder) for contents in outbox.look_through() if contents.is_begun)
+
+
+def test_a_folder_that_holds_nothing_but_stages_of_ours_was_begun_and_can_be_removed(outbox):
+    for name in ("begun", "trip/begun"):
         outbox.write(PurePosixPath(name), "progress_0010.png", stage())
         outbox.write(PurePosixPath(name), "progress_0020.png", stage())
-    assert outbox.remove_begun(lambda folder: folder == PurePosixPath("needed")) == 2
-    assert sorted(str(path.relative_to(outbox.root)) for path in outbox.root.rglob("*.png")) == [
-        "needed/progress_0010.png",
-        "needed/progress_0020.png",
-    ]
+    assert begun(outbox) == ["begun", "trip/begun"]
+    outbox.remove_begun(PurePosixPath("begun"))
+    assert begun(outbox) == ["trip/begun"]
+
+
+def test_one_look_finds_every_painting_and_removes_what_interrupted_writes_left(outbox):
+    for name in ("a", "deep/er/b"):
+        outbox.write(PurePosixPath(name), "painting.json", b"{}")
+    (outbox.root / "deep" / ".monet-watch-0123.tmp").write_bytes(b"half")
+    found = list(outbox.look_through())
+    assert {str(contents.folder) for contents in found if contents.has_record} == {"a", "deep/er/b"}
+    assert {str(contents.folder) for contents in found} == {".", "a", "deep", "deep/er", "deep/er/b"}
+    assert not list(outbox.root.rglob("*.tmp"))
 
 
 @pytest.mark.parametrize(
@@ -336,13 +348,13 @@ def test_a_folder_with_anything_else_in_it_stays(outbox, name, data):
     outbox.write(folder, "progress_0010.png", stage())
     outbox.write(folder, name, data)
     outbox.write(folder / "below", name, data)
-    assert outbox.remove_begun(lambda folder: False) == 0
+    assert begun(outbox) == []
     assert (outbox.root / "kept" / name).read_bytes() == data
 
 
 def test_an_empty_folder_is_somebody_s_own(outbox):
     outbox.make_folder(PurePosixPath("empty"))
-    assert outbox.remove_begun(lambda folder: False) == 0
+    assert begun(outbox) == []
     assert (outbox.root / "empty").is_dir()
 
 
