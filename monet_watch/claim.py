@@ -82,11 +82,15 @@ class OutboxClaim:
 
         Where nothing can be written nobody paints, and `renew` claims it later.
         """
+        self.look()
+        with contextlib.suppress(OutboxError):
+            self._write()
+
+    def look(self) -> None:
+        """Raise AlreadyRunningError if another daemon claims the outbox; nothing is changed."""
         other = self._other()
         if other is not None:
             raise _claimed(self._path.parent, other)
-        with contextlib.suppress(OutboxError):
-            self._write()
 
     def renew(self) -> None:
         """Say that this daemon is still there. Raises AlreadyRunningError if another has taken the outbox meanwhile."""

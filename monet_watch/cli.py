@@ -619,6 +619,35 @@ def _print_settings(folder: PurePosixPath, resolved: "ResolvedSettings") -> None
     Console().print(settings_table(f"Settings of {name}", rows))
 
 
+@app.command()
+@_told
+def doctor(
+    config: ConfigOption = None,
+    inbox: InboxOption = None,
+    outbox: OutboxOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look whether everything is as painting needs it, and say what to do about what is not; the exit code is then 1.
+
+    Torch, devices, weights, settings, folders, rights, room and the service are looked at; nothing is changed.
+
+    Example: monet-watch doctor --config /etc/monet-watch/config.yaml
+    """
+    from rich.console import Console
+
+    from monet_watch.doctor.checkup import examine
+    from monet_watch.doctor.findings import Verdict, finding_row, findings_facts
+
+    console, findings = Console(highlight=False, markup=False), []
+    for finding in examine(lambda: _load(config, inbox, outbox), os.environ):
+        findings.append(finding)
+        if not as_json:
+            console.print(finding_row(finding))
+    if as_json:
+        _print_json(findings_facts(findings))
+    raise typer.Exit(EXIT_PROBLEM if any(each.verdict is Verdict.WRONG for each in findings) else EXIT_FINE)
+
+
 @weights_app.callback()
 @_told
 def weights(context: typer.Context, config: ConfigOption = None) -> None:

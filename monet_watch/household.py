@@ -55,6 +55,7 @@ __all__ = [
     "read_ledger",
     "rebuild_gallery",
     "run_daemon",
+    "sieve_of",
     "weights_folder",
 ]
 
@@ -105,6 +106,11 @@ def find_weights(config: Config, environ: Mapping[str, str]) -> WeightsFile:
 def folder_settings(config: Config) -> FolderSettings:
     """Return the settings of the inbox's folders."""
     return FolderSettings(config.inbox, config.folder_defaults(), StyleLibrary(config.style_library))
+
+
+def sieve_of(config: Config) -> Sieve:
+    """Return what tells the inbox's photos from what is left alone."""
+    return Sieve(IgnoreList(config.ignore), lambda name: is_settings_file(name) or is_style_picture(name))
 
 
 def run_daemon(house: House) -> Outcome:
@@ -272,7 +278,7 @@ class _Rooms:
 
     @property
     def sieve(self) -> Sieve:
-        return Sieve(IgnoreList(self.config.ignore), lambda name: is_settings_file(name) or is_style_picture(name))
+        return sieve_of(self.config)
 
     @property
     def checkpoints(self) -> Checkpoints:

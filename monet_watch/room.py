@@ -7,7 +7,7 @@ from pathlib import Path
 from monet_watch.errors import OutboxError
 from monet_watch.recipes import Recipe
 
-__all__ = ["NoRoomError", "Room", "require_room", "room_for"]
+__all__ = ["NoRoomError", "Room", "free_bytes", "require_room", "room_for"]
 
 _MEBI = 1 << 20
 _PNG_BYTES_PER_PIXEL = 3  # brush strokes hardly compress
@@ -49,7 +49,7 @@ def _checkpoint_bytes(pixels: int, history_size: int) -> int:
 def require_room(outbox: Path, state: Path, room: Room) -> None:
     """Raise NoRoomError where there is less than ``room``. A disk that tells nothing of itself is trusted."""
     for name, folder, needed in (("outbox", outbox, room.outbox_bytes), ("state folder", state, room.state_bytes)):
-        free = _free_bytes(folder)
+        free = free_bytes(folder)
         if free is not None and free < needed:
             raise NoRoomError(
                 f"There is too little room for the painting: it takes about {-(-needed // _MEBI)} MiB in {folder}.",
@@ -57,8 +57,8 @@ def require_room(outbox: Path, state: Path, room: Room) -> None:
             )
 
 
-def _free_bytes(folder: Path) -> int | None:
-    """What an ordinary account can write at ``folder``, or where it will be; None where nobody knows."""
+def free_bytes(folder: Path) -> int | None:
+    """Return what an ordinary account can write at ``folder``, or where it will be; None where nobody knows."""
     try:
         usage = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists()))
     except OSError:

@@ -27,6 +27,7 @@ __all__ = [
     "Notifier",
     "ReloadAsked",
     "StopAsked",
+    "holder",
     "is_alive",
     "is_held",
     "leave_no_core",
@@ -192,9 +193,16 @@ def is_held(state_folder: Path) -> bool:
     except Timeout:
         return True
     except OSError:  # the folder is another user's
-        return is_alive(_holder(state_folder / _HOLDER_NAME))
+        return is_alive(holder(state_folder))
     lock.release()
     return False
+
+
+def holder(state_folder: Path) -> int | None:
+    """Return the number of the process that holds the state folder, as far as it has left word."""
+    with contextlib.suppress(OSError, ValueError):
+        return int((state_folder / _HOLDER_NAME).read_text(encoding="ascii"))
+    return None
 
 
 def is_alive(number: int | None) -> bool:
@@ -211,19 +219,19 @@ def is_alive(number: int | None) -> bool:
 
 
 @contextlib.contextmanager
-def _signed(holder: Path) -> Iterator[None]:
+def _signed(signature: Path) -> Iterator[None]:
     """Leave the process's number beside the lock: a locked file itself can't be read everywhere."""
     with contextlib.suppress(OSError):
-        holder.write_text(f"{os.getpid()}\n", encoding="ascii")
+        signature.write_text(f"{os.getpid()}\n", encoding="ascii")
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
-            holder.unlink(missing_ok=True)
+            signature.unlink(missing_ok=True)
 
 
 def _already_running(state_folder: Path) -> AlreadyRunningError:
-    number = _holder(state_folder / _HOLDER_NAME)
+    number = holder(state_folder)
     who = f"Another monet-watch (process {number})" if number else "Another monet-watch"
     stop = f"kill {number}" if number else "Ctrl-C where it runs"
     return AlreadyRunningError(
@@ -231,12 +239,6 @@ def _already_running(state_folder: Path) -> AlreadyRunningError:
         f"Let it paint, or stop it first (`{stop}`, or `systemctl stop monet-watch` where it is a service). "
         "A second one needs an inbox, an outbox and a state folder of its own.",
     )
-
-
-def _holder(path: Path) -> int | None:
-    with contextlib.suppress(OSError, ValueError):
-        return int(path.read_text(encoding="ascii"))
-    return None
 
 
 def stop_signals(post: Callable[[StopAsked | ReloadAsked], None]) -> AbstractContextManager[None]:

@@ -117,6 +117,11 @@ class WatchdogWatch:
         return " ".join(filter(None, sentences))
 
     @property
+    def folders(self) -> int:
+        """How many folders are watched by events."""
+        return self._running.folders if self._running is not None else 0
+
+    @property
     def limited(self) -> bool:
         """Whether the system grants less than was asked for."""
         return self._running is not None and bool(self._running.shortage(self._polling_seconds))
@@ -221,6 +226,11 @@ class _Running:
         if self._events is None:
             return Mode.POLLING if self._poller.tops else Mode.SCANS
         return Mode.MIXED if self._poller.tops else Mode.EVENTS
+
+    @property
+    def folders(self) -> int:
+        """How many folders are watched by events."""
+        return self._events.folders if self._events is not None else 0
 
     def start(self) -> None:
         """Begin. Raises OSError if there are no events where there should be; the rest has begun then."""

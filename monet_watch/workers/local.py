@@ -11,16 +11,17 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
+from monet_watch.engine.devices import TorchFacts, look_at_torch
 from monet_watch.errors import MonetWatchError, WorkerError
 from monet_watch.service import leave_no_core, step_back
 from monet_watch.workers.base import Allowance, Cancel, PaintJob, Post, Stop, WeightsFile, WorkerDied, WorkerSaid
 from monet_watch.workers.murmur import listen, speak_into
 
-__all__ = ["LocalWorker", "measured_step"]
+__all__ = ["LocalWorker", "measured_step", "torch_facts"]
 
 _SPAWN = multiprocessing.get_context("spawn")
 _KILL_SECONDS = 10.0  # that a killed process may take to go; one that the kernel itself holds up is left behind
@@ -179,8 +180,26 @@ def measured_step(weights: WeightsFile, device: str, threads: int | None = None,
 
     It is measured in a process of its own. Raises WorkerError where that fails.
     """
+    answer = _answer(_measure, (weights, device, threads, image_size), "monet-watch measurement")
+    if isinstance(answer, float):
+        return answer
+    raise WorkerError(f"A step on {device} cannot be measured: {answer}.")
+
+
+def torch_facts(devices: Sequence[str]) -> TorchFacts:
+    """Return what torch and these ``devices`` are like; they are looked at in a process of its own.
+
+    A torch that ends the process, as one for another processor does, is a fault. Raises WorkerError where there can be
+    no process.
+    """
+    answer = _answer(_look_at_torch, (tuple(devices),), "monet-watch doctor")
+    return answer if isinstance(answer, TorchFacts) else TorchFacts(fault=f"whoever imports it does not live: {answer}")
+
+
+def _answer(target: Callable[..., None], arguments: tuple[object, ...], name: str) -> object:
+    """What ``target`` sends from a process of its own, to which a connection is given first, or how that ended."""
     ours, theirs = _SPAWN.Pipe(duplex=False)
-    process = _start_process(_measure, (theirs, weights, device, threads, image_size), "monet-watch measurement")
+    process = _start_process(target, (theirs, *arguments), name)
     theirs.close()
     with ours:
         try:
@@ -189,9 +208,7 @@ def measured_step(weights: WeightsFile, device: str, threads: int | None = None,
             answer = None
     exitcode = _wait_for(process)
     process.close()
-    if isinstance(answer, float):
-        return answer
-    raise WorkerError(f"A step on {device} cannot be measured: {answer or _how_it_ended(exitcode)}.")
+    return _how_it_ended(exitcode) if answer is None else answer
 
 
 def _start_process(target: Callable[..., None], arguments: tuple[object, ...], name: str) -> SpawnProcess:
@@ -243,6 +260,10 @@ def _measure(connection: Connection, weights: WeightsFile, device: str, threads:
         connection.send(measure_step(weights, device, threads, image_size))
     except (MonetWatchError, RuntimeError) as error:
         connection.send(str(error).rstrip("."))
+
+
+def _look_at_torch(connection: Connection, devices: tuple[str, ...]) -> None:
+    connection.send(look_at_torch(devices))
 
 
 def _wait_for(process: SpawnProcess) -> int:

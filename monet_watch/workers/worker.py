@@ -27,6 +27,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from monet_watch import __version__
+from monet_watch.engine.devices import device_name
 from monet_watch.engine.evaluator import is_out_of_memory
 from monet_watch.engine.events import Checkpoint, Event, Finished, Snapshot, Step
 from monet_watch.engine.levels import levels
@@ -300,10 +301,6 @@ def measure_step(weights: WeightsFile, device: str, threads: int | None, image_s
 def describe(network: VGG19) -> WorkerReady:
     """Say where ``network`` runs and with which software."""
     device = network.device
-    if device.type == "cuda":
-        device_name = torch.cuda.get_device_name(device)
-    else:
-        device_name = f"{platform.machine()} ({torch.backends.cpu.get_cpu_capability()})"
     versions = {
         "monet-watch": __version__,
         "python": platform.python_version(),
@@ -311,7 +308,7 @@ def describe(network: VGG19) -> WorkerReady:
         "numpy": np.__version__,
         "pillow": PIL.__version__,
     }
-    return WorkerReady(str(device), device_name, best_precision(device), torch.get_num_threads(), versions)
+    return WorkerReady(str(device), device_name(device), best_precision(device), torch.get_num_threads(), versions)
 
 
 def serve(connection: Connection, weights: WeightsFile, device: str, allowance: Allowance) -> None:
