@@ -1,0 +1,146 @@
+"""Which queued job goes to which idle worker: a pure function over records.
+
+The ledger says whose turn it is (see `monet_watch.ledger`): the highest priority, then round after round, in a round
+the batches that began last. What it leaves equal is one *tie*, and nobody waits longer because of what is done there:
+
+1. **Which jobs begin.** As many as workers are idle, tie after tie: nothing begins while somebody before it waits.
+   Within a tie, those that some worker can paint in one piece come first, then the longest. A long job that is left
+   to the end keeps one worker busy while the others have nothing more to do; begun first, it ends with the rest
+   (longest processing time first: Graham, *Bounds on multiprocessing timing anomalies*, 1969, whose whole is at most
+   4/3 of the shortest possible). Where there is one worker, the whole takes as long in any order, and the quickest
+   come first: they have the most to win. Of what takes about as long, a job comes first whose style a worker holds,
+   then whoever was queued first.
+2. **Who paints which.** The most work is placed first, where it is done soonest: at the fastest worker, or, of those
+   that are about as fast, at one that need not tile it, then at one that holds its style.
+
+A picture that is too large for every idle worker is painted in tiles by the one that is quickest even so, and no
+worker is left idle because it is slow.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+__all__ = ["Assignment", "Candidate", "IdleWorker", "assign"]
+
+_TILED = 1.3  # times as long as in one piece: tiles compute their surroundings, too
+_ALIKE = 2.0  # steps in a doubling: what lies within one of them counts as about as long
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A queued job. ``turn`` is its place in the order, of which the smallest is the first; equal ones are a tie.
+
+    ``pixels`` is how large the painting is expected to be, ``work`` how many pixels are computed over all its steps.
+    ``style`` is the same for jobs whose worker measures the same of the style pictures. Of two with one ``identity``
+    the second will be a copy.
+    """
+
+    job_id: int
+    identity: str
+    turn: tuple[int, ...]
+    pixels: float
+    work: float
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IdleWorker:
+    """A worker that waits for a job, at the place with this ``number``.
+
+    ``speed`` is the work it does in a second, ``largest`` how many pixels it paints in one piece; None: not known.
+    ``styles`` are those that it has measured and remembers.
+    """
+
+    number: int
+    speed: float | None = None
+    largest: float | None = None
+    styles: frozenset[str] = frozenset()
+
+    def pieces(self, pixels: float) -> int:
+        """In about how many pieces it paints a picture."""
+        return 1 if self.largest is None else max(1, math.ceil(pixels / max(1.0, self.largest)))
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The job begins at the place with this number."""
+
+    number: int
+    job_id: int
+
+
+def assign(candidates: Sequence[Candidate], idle: Iterable[IdleWorker], workers: int) -> tuple[Assignment, ...]:
+    """Return which of ``candidates`` begin, and where, by the rule above; the first in turn comes first.
+
+    Candidates that are equal in turn are in the order in which they were queued. ``workers`` counts all, busy or not.
+    The effort grows with the number of candidates times that of idle workers.
+    """
+    usual = _usual_speed(idle := tuple(idle))
+    free = sorted(idle, key=lambda worker: (-(worker.speed or usual), -(worker.largest or math.inf), worker.number))
+    chosen = _chosen(candidates, free, quickest_first=workers == 1)
+    places = _placed(chosen, free, usual)
+    return tuple(Assignment(places[each.job_id], each.job_id) for each in chosen)
+
+
+def _usual_speed(idle: Sequence[IdleWorker]) -> float:
+    """What a worker is taken to do of which nothing is known."""
+    known = [worker.speed for worker in idle if worker.speed]
+    return sum(known) / len(known) if known else 1.0
+
+
+def _chosen(candidates: Sequence[Candidate], free: Sequence[IdleWorker], quickest_first: bool) -> list[Candidate]:
+    """The candidates that begin: each worker in turn takes the best for it out of the tie that is under way."""
+    ties = [list(tie) for _, tie in groupby(sorted(candidates, key=lambda each: each.turn), lambda each: each.turn)]
+    chosen: list[Candidate] = []
+    taken: set[str] = set()
+    for position, worker in enumerate(free):
+        while ties and not (tie := [each for each in ties[0] if each.identity not in taken]):
+            ties.pop(0)
+        if not ties:
+            break
+        wish = _Wish(worker, frozenset().union(*(other.styles for other in free[position + 1 :])), quickest_first)
+        best = min(range(len(tie)), key=lambda index: wish.rank(tie[index], index))
+        taken.add(tie[best].identity)
+        chosen.append(tie.pop(best))
+        ties[0] = tie
+    return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a worker would take first out of a tie; ``others`` are the styles that those hold who choose after it."""
+
+    worker: IdleWorker
+    others: frozenset[str]
+    quickest_first: bool
+
+    def rank(self, candidate: Candidate, index: int) -> tuple[int, int, int, int]:
+        length = _class(candidate.work)
+        style = 0 if candidate.style in self.worker.styles else 1 + (candidate.style in self.others)
+        is_tiled = self.worker.pieces(candidate.pixels) > 1
+        return int(is_tiled), length if self.quickest_first else -length, style, index
+
+
+def _placed(chosen: Sequence[Candidate], free: Sequence[IdleWorker], usual: float) -> dict[int, int]:
+    """For each job that begins, the number of its place."""
+    places: dict[int, int] = {}
+    left = list(free)
+    for candidate in sorted(chosen, key=lambda each: -each.work):
+        best = min(left, key=lambda worker: _cost(candidate, worker, usual))
+        left.remove(best)
+        places[candidate.job_id] = best.number
+    return places
+
+
+def _cost(candidate: Candidate, worker: IdleWorker, usual: float) -> tuple[int, int, bool, int]:
+    seconds = candidate.work / (worker.speed or usual)
+    pieces = worker.pieces(candidate.pixels)
+    tiled = _TILED if pieces > 1 else 1.0
+    return _class(seconds * tiled), pieces, candidate.style not in worker.styles, worker.number
+
+
+def _class(amount: float) -> int:
+    """The same number for amounts that are about alike."""
+    return round(_ALIKE * math.log2(max(amount, 1e-9)))
