@@ -5,10 +5,13 @@ used the others go on. A worker that gives no sign of life for too long is ended
 Everything here runs in the daemon's loop. Workers post their events to the mailbox as `FromWorker`.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from monet_watch.ledger import Job
+from monet_watch.scheduling import IdleWorker
 from monet_watch.troubles import pause
 from monet_watch.workers.base import JobStep, Post, Worker, WorkerEvent, WorkerReady, pace
 
@@ -20,6 +23,8 @@ HANG_SECONDS = 600.0
 _LONGEST_STEPS = 20  # of a painting: so many times its longest step a worker may be silent
 _BEFORE_STEPS = 6  # times as long may it take to load the network, or from the offer of a photo to its first step
 _LONGEST_GAP_SECONDS = 10.0  # counted between two looks: while the daemon itself stands still nobody is heard
+
+_STYLES_REMEMBERED = 8  # by a worker: as many as its memory of styles has room for
 
 _FIRST_RESTART_SECONDS = 1.0
 _MOST_FAILED_STARTS = 3  # in a row: then it is a problem that people should know of
@@ -43,7 +48,8 @@ class Place:
 
     ``deaths`` are those in a row, with no job brought to its end between them, ``failed_starts`` those of them that
     came before the network was loaded; ``last_words`` is the last one's reason. ``silent_seconds`` is how long nothing
-    was heard of a worker that has something to do.
+    was heard of a worker that has something to do. ``speed`` is the work (see `monet_watch.scheduling`) that its
+    paintings took, by the second, ``styles`` the keys of the settings that its worker painted with lately.
     """
 
     number: int
@@ -60,6 +66,8 @@ class Place:
     restart_at: float | None = None
     last_words: str = ""
     silent_seconds: float = 0.0
+    speed: float | None = None
+    styles: deque[str] = field(default_factory=lambda: deque(maxlen=_STYLES_REMEMBERED))
 
     @property
     def idle(self) -> bool:
@@ -86,6 +94,17 @@ class Place:
         self.job = job
         self.pace = self.longest_step = self.resumed_at_step = None
         self.silent_seconds = 0.0
+        if job.settings_key is not None and job.settings_key not in self.styles:
+            self.styles.append(job.settings_key)
+
+    def as_idle(self) -> IdleWorker:
+        """Its worker, as the choice of a job for it needs to know it."""
+        return IdleWorker(self.number, self.speed, styles=frozenset(self.styles))
+
+    def has_painted(self, work: float, seconds: float) -> None:
+        """Its worker has done so much work in so many seconds."""
+        if work > 0 and seconds > 0:
+            self.speed = pace(self.speed, work / seconds)
 
     def leave(self) -> None:
         """The worker has brought its job to an end."""
@@ -122,6 +141,15 @@ class Crew:
     def busy(self) -> bool:
         """Whether a worker holds a job."""
         return any(place.job is not None for place in self.places)
+
+    @property
+    def ready_count(self) -> int:
+        """How many workers there are that paint, or could."""
+        return sum(place.ready is not None for place in self.places)
+
+    def idle(self, most: int) -> list[Place]:
+        """Return the places, up to so many, whose workers can be given a job."""
+        return list(islice((place for place in self.places if place.idle), most))
 
     @property
     def staffed(self) -> bool:
@@ -214,6 +242,7 @@ class Crew:
     def _hire(self, place: Place) -> None:
         place.hire += 1
         place.restart_at = place.ready = place.longest_step = None
+        place.styles.clear()
         place.silent_seconds = 0.0
         number, hire = place.number, place.hire
         place.worker = self._make_worker(place.device, lambda event: self._post(FromWorker(number, hire, event)))

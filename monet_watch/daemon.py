@@ -317,13 +317,13 @@ class Daemon:
         return self._once and self._is_quiet()
 
     def _is_quiet(self) -> bool:
-        counts = self._parts.ledger.overview(recent=0).counts
+        counts = self._parts.ledger.counts()
         if self._parts.arrivals.busy or counts[JobState.RUNNING]:
             return False
         return not counts[JobState.QUEUED] or self._parts.dispatch.paused  # nobody is there to clear a full disk
 
     def _outcome(self) -> Outcome:
-        counts = self._parts.ledger.overview(recent=0).counts
+        counts = self._parts.ledger.counts()
         unpainted = counts[JobState.PROBLEM] + counts[JobState.WAITING] + counts[JobState.QUEUED]
         if not self._once or self._stop_at is not None or not (unpainted or self._inbox_away):
             return Outcome.FINE

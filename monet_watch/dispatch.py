@@ -5,7 +5,7 @@ Everything here runs in the daemon's loop; `monet_watch.crew` keeps the workers.
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -24,13 +24,15 @@ from monet_watch.delivery import (
     write_painting,
 )
 from monet_watch.errors import LedgerUnavailableError, OutboxError, PhotoError, SettingsError, WorkerError
+from monet_watch.forecast import Forecast, Forecasts
 from monet_watch.inbox.survey import InboxGoneError, UnreadablePhotoError, read_photo
-from monet_watch.ledger import Job, JobState, Ledger
+from monet_watch.ledger import Job, JobState, Ledger, Queued
 from monet_watch.notices import Level, Listener, tell
 from monet_watch.outbox.files import Outbox, progress_name
 from monet_watch.outbox.record import PaintingRecord, PhotoFacts
 from monet_watch.plan import Plan
 from monet_watch.room import NoRoomError, require_room, room_for
+from monet_watch.scheduling import Candidate, assign
 from monet_watch.troubles import FIRST_PAUSE, pause
 from monet_watch.undelivered import Undelivered
 from monet_watch.workers.base import (
@@ -55,6 +57,12 @@ MOST_ATTEMPTS = 3
 """A job that stops its worker so often is a problem."""
 
 _LONGEST_REST_SECONDS = 300.0  # until somebody looks whether the outbox can be written again, or the inbox is there
+
+
+_CHOICE = 32  # more jobs than idle workers are looked at, of those whose turn it is
+_MOST_AT_ONCE = 32  # idle workers are given jobs together
+_MOMENT_SECONDS = 0.1  # for which the loop may be kept from its messages
+_LONGEST_LOOK_SECONDS = 10.0  # between two looks at a queue in which nothing has changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,14 @@ class _Rest:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Exhausted:
+    """At this ``revision`` of the ledger there is nothing to begin ``until``, on the monotonic clock."""
+
+    revision: int
+    until: float
+
+
 class Dispatch:
     """Gives queued jobs to idle workers, delivers what they make, and replaces workers that die."""
 
@@ -104,6 +120,9 @@ class Dispatch:
         self._draining = False
         self._suspended = False
         self._rest: _Rest | None = None
+        self._forecasts = Forecasts()
+        self._has_more = False
+        self._exhausted: _Exhausted | None = None
 
     # For the loop.
 
@@ -157,6 +176,8 @@ class Dispatch:
         times = [] if restart_at is None else [restart_at]
         if self._rest is not None and self._resting:
             times.append(self._rest.until)
+        if self._has_more:
+            times.append(self._parts.clock())
         if retry_at is not None:
             times.append(self._parts.clock() + retry_at - self._parts.now())
         return min(times, default=None)
@@ -262,13 +283,50 @@ class Dispatch:
     # Jobs to workers.
 
     def _feed(self) -> None:
-        for place in self._crew.places:
-            while place.idle:
-                job = self._parts.ledger.next_queued()
-                if job is None:
-                    self._end_rest()  # whoever had to wait has gone
-                if job is None or not self._begin(place, job):
+        """Give jobs to idle workers, for a moment: what is found done on the way may be a whole inbox of copies."""
+        until = self._parts.clock() + _MOMENT_SECONDS
+        self._has_more = False
+        while (idle := self._crew.idle(_MOST_AT_ONCE)) and not self._is_exhausted:
+            chosen = self._choose(idle)
+            if not chosen:
+                self._end_rest()  # whoever had to wait has gone
+                self._remember_exhausted()
+            for place, job_id in chosen:
+                if not self._begin(place, self._parts.ledger.get(job_id)):
                     return
+            if self._parts.clock() > until:
+                self._has_more = True
+                return
+
+    @property
+    def _is_exhausted(self) -> bool:
+        """Whether nothing can have come up since the queue held nothing to begin.
+
+        To find that out takes long where a whole inbox of copies waits for one of them.
+        """
+        found, clock = self._exhausted, self._parts.clock()
+        return found is not None and found.revision == self._parts.ledger.revision and clock < found.until
+
+    def _remember_exhausted(self) -> None:
+        clock, retry_at = self._parts.clock(), self._parts.ledger.next_retry()
+        waits = [_LONGEST_LOOK_SECONDS, *([] if retry_at is None else [retry_at - self._parts.now()])]
+        self._exhausted = _Exhausted(self._parts.ledger.revision, clock + min(waits))
+
+    def _choose(self, idle: Sequence[Place]) -> list[tuple[Place, int]]:
+        """Which job begins where, of those at the front of the queue."""
+        front = self._parts.ledger.front(len(idle) + _CHOICE)
+        workers = [place.as_idle() for place in idle]
+        found = assign([self._candidate(each) for each in front], workers, self._crew.ready_count)
+        return [(self._crew.places[each.number], each.job_id) for each in found]
+
+    def _candidate(self, queued: Queued) -> Candidate:
+        key = queued.settings_key
+        forecast = self._forecasts.get(key) or self._forecasts.keep(key, self._forecast(queued.id))
+        pixels = forecast.pixels(queued.width, queued.height)
+        return Candidate(queued.id, queued.identity, queued.turn, pixels, pixels * forecast.effort, key)
+
+    def _forecast(self, job_id: int) -> Forecast:
+        return Forecast.of(Plan.from_json(self._parts.ledger.get(job_id).settings or "").recipe)
 
     def _begin(self, place: Place, job: Job) -> bool:
         """Start ``job`` at ``place``, find it another state, or set it aside; False if none can be started now."""
@@ -488,6 +546,7 @@ class Dispatch:
             job.attempts,
             place.resumed_at_step,
         )
+        self._learn_speed(place, job, event, commission.plan)
         files = painting_files(commission, event, place.ready, self._parts.now())
         try:
             self._parts.undelivered.hand_over_stages(commission.identity, self._parts.outbox, _folder(job))
@@ -505,6 +564,11 @@ class Dispatch:
         text = " ".join((text, *event.remarks))
         self._tell("done", text, job, details={"folder": str(_folder(job)), "seconds": event.seconds})
         self._look_after(done)
+
+    def _learn_speed(self, place: Place, job: Job, event: JobFinished, plan: Plan) -> None:
+        steps = len(event.curve) - (place.resumed_at_step or 0)
+        effort = Forecast.of(plan.recipe).effort * steps / plan.recipe.steps
+        place.has_painted(event.width * event.height * effort, event.seconds)
 
     def _on_failed(self, job: Job, event: JobFailed) -> None:
         if event.kind == "TruncatedPhotoError" and self._parts.arrivals.truncated(job):

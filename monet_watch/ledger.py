@@ -23,7 +23,10 @@ The order of the queue:
 2. Among equals, batches take turns, a photo each in every round. A batch is what was queued from the same folder
    without a pause of `BATCH_PAUSE_SECONDS`.
 3. A batch begins in the round after the one that is under way, and of each folder one batch a round.
-4. In a batch, and in a round, who was queued first comes first.
+4. In a round, small new drops go ahead of the bulk: the first `NEW_PHOTOS` of a batch come before what is further on.
+5. What is equal by these rules may begin in any order (see `monet_watch.scheduling`); where nothing speaks for another
+   one, it is that of the batches' beginnings, the last first, and then who was queued first. Photos of one batch are
+   never equal: they have a round each.
 
 So whoever drops one photo waits for at most two of each batch that is there, and not for the thousands that another, or
 the same, folder was given at once; and a round, once it is under way, grows no more, so that everyone's turn comes.
@@ -53,6 +56,7 @@ __all__ = [
     "INBOX_KEY",
     "LEDGER_NAME",
     "LONGEST_PUT_OFF_SECONDS",
+    "NEW_PHOTOS",
     "OUTBOX_KEY",
     "PAUSED_KEY",
     "RESTING_KEY",
@@ -63,6 +67,7 @@ __all__ = [
     "Known",
     "Ledger",
     "Overview",
+    "Queued",
     "WatchState",
 ]
 
@@ -98,6 +103,9 @@ LEDGER_NAME = "ledger.sqlite3"
 BATCH_PAUSE_SECONDS = 10.0
 """What is queued from a folder after such a pause is another batch."""
 
+NEW_PHOTOS = 4
+"""So many photos of a batch, the first ones, go ahead of the bulk in their rounds."""
+
 LONGEST_PUT_OFF_SECONDS = 3600.0
 """For so long can a job be put off at a time."""
 
@@ -106,6 +114,9 @@ _WORTH_COMPACTING_BYTES = 1 << 20
 
 _INBOX = PurePosixPath()
 _UNFINISHED = "state IN ('waiting', 'queued', 'problem')"
+
+_ONE_MORE = "INSERT INTO counts VALUES (NEW.state, 1) ON CONFLICT DO UPDATE SET number = number + 1;"
+_ONE_LESS = "UPDATE counts SET number = number - 1 WHERE state = OLD.state;"
 
 _SCHEMA = Schema(
     application_id=0x4D4F4E57,  # "MONW"
@@ -201,6 +212,19 @@ _SCHEMA = Schema(
             "ALTER TABLE jobs ADD COLUMN put_off INTEGER NOT NULL DEFAULT 0",
             "ALTER TABLE jobs ADD COLUMN retry_at REAL",
             "CREATE INDEX jobs_put_off ON jobs (retry_at) WHERE retry_at IS NOT NULL",
+        ),
+        (
+            # In a round, the batches that began last come first: they are at their first photos.
+            "DROP INDEX jobs_in_turn",
+            "CREATE INDEX jobs_in_turn ON jobs (state, priority DESC, round, opened DESC, queued_at)",
+            # How many jobs are in each state is asked for all the time, and to count a million takes a tenth of a
+            # second.
+            "CREATE TABLE counts (state TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID",
+            "INSERT INTO counts SELECT state, count(*) FROM jobs GROUP BY state",
+            f"CREATE TRIGGER job_made AFTER INSERT ON jobs BEGIN {_ONE_MORE} END",
+            f"CREATE TRIGGER job_removed AFTER DELETE ON jobs BEGIN {_ONE_LESS} END",
+            "CREATE TRIGGER job_moved AFTER UPDATE OF state ON jobs WHEN OLD.state <> NEW.state"
+            f" BEGIN {_ONE_LESS} {_ONE_MORE} END",
         ),
     ),
 )
@@ -330,6 +354,23 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Queued:
+    """What the choice of the next job needs of a queued one; it has no more, since there are many to choose from.
+
+    ``turn`` is its place in the order by the first four rules: the smallest is the first, and equal ones may begin in
+    any order. ``settings_key`` is the same for jobs that differ in their photo alone. ``width`` and ``height`` (pixels)
+    are those of the painting where an earlier attempt has told them.
+    """
+
+    id: int
+    identity: str
+    turn: tuple[int, int, int]
+    settings_key: str
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One start of a job on a worker; ``ended_at`` is None while it is under way.
 
@@ -359,6 +400,12 @@ class Ledger:
     def __init__(self, database: Database, now: Callable[[], float]) -> None:
         self._database = database
         self._now = now
+        self._revision = 0
+
+    @property
+    def revision(self) -> int:
+        """Another number whenever a job may have become another one, or got another place; not for a step of one."""
+        return self._revision
 
     @classmethod
     def open(cls, path: Path, now: Callable[[], float] = time.time) -> Self:
@@ -522,6 +569,7 @@ class Ledger:
             if first is None:
                 return
             shift = 1 + self._round_under_way(priority) - first
+            self._revision += 1
             self._database.change(
                 f"UPDATE jobs SET priority = ?, round = round + ?, opened = opened + ? WHERE {others}",
                 priority,
@@ -742,6 +790,7 @@ class Ledger:
         which = "" if job_ids is None else " AND id IN (SELECT value FROM json_each(?))"
         values = [*_NO_TROUBLE.values(), *([] if job_ids is None else [json.dumps(sorted(job_ids))])]
         with self._database.transaction():
+            self._revision += 1
             changes = f"UPDATE jobs SET {columns} WHERE retry_at IS NOT NULL AND state = 'queued'{which}"
             return self._database.change(changes, *values)
 
@@ -798,14 +847,26 @@ class Ledger:
         that is put off.
         """
         now = self._now()
-        return _first(self._jobs(_NEXT_QUEUED, now, now + LONGEST_PUT_OFF_SECONDS))
+        return _first(self._jobs(f"{_FREE} LIMIT 1", now, now + LONGEST_PUT_OFF_SECONDS))
+
+    def front(self, most: int) -> tuple[Queued, ...]:
+        """Return up to ``most`` jobs whose turn comes next, the first first, without those that are passed over."""
+        now = self._now()
+        columns = "id, identity, priority, round, opened, settings_key, width, height"
+        values = (now, now + LONGEST_PUT_OFF_SECONDS, most)
+        rows = self._database.rows(f"SELECT {columns} FROM jobs {_FREE} LIMIT ?", *values)
+        return tuple(
+            Queued(row[0], row[1], (-row[2], row[3], row[3] - row[4] >= NEW_PHOTOS), row[5] or "", row[6], row[7])
+            for row in rows
+        )
 
     def next_retry(self) -> float | None:
         """Return when a job that is put off can be begun, in seconds since the epoch; None where none is."""
         now = self._now()
         values = (now, now + LONGEST_PUT_OFF_SECONDS)
-        found = self._database.rows(f"SELECT min(retry_at) FROM jobs WHERE {_STILL_PUT_OFF}", *values)[0][0]
-        return None if found is None else float(found)
+        for row in self._database.rows(_NEXT_RETRY, *values):
+            return float(row[0])
+        return None
 
     def queued_of(self, identity: str) -> tuple[Job, ...]:
         """Return the queued jobs of ``identity``, the first queued first."""
@@ -849,12 +910,16 @@ class Ledger:
         rows = self._database.rows(f"SELECT {columns} FROM attempts WHERE job_id = ? ORDER BY number", job_id)
         return tuple(Attempt(*row) for row in rows)
 
+    def counts(self) -> dict[JobState, int]:
+        """Return how many jobs there are in each state (0 too), however many, at once."""
+        rows = self._database.rows("SELECT state, number FROM counts")
+        return dict.fromkeys(JobState, 0) | {JobState(state): number for state, number in rows}
+
     def overview(self, recent: int = 10) -> Overview:
         """Return the counts of all states (0 too) and up to ``recent`` jobs of each list, as of one moment."""
         with self._database.snapshot():
-            rows = self._database.rows("SELECT state, count(*) FROM jobs GROUP BY state")
             return Overview(
-                counts=dict.fromkeys(JobState, 0) | {JobState(state): count for state, count in rows},
+                counts=self.counts(),
                 running=self.running(),
                 queued=self._jobs(f"{_QUEUED} LIMIT ?", recent),
                 waiting=self._jobs(f"{_WAITING} LIMIT ?", recent),
@@ -935,17 +1000,20 @@ class Ledger:
         return self._jobs(f"WHERE path = ? AND {_UNFINISHED}", path)
 
     def _insert(self, **columns: object) -> Job:
+        self._revision += 1
         marks = ", ".join("?" * len(columns))
         values = map(_stored, columns.values())
         return self.get(self._database.insert(f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({marks})", *values))
 
     def _update(self, job_id: int, **columns: object) -> Job:
+        self._revision += 1
         changes = ", ".join(f"{name} = ?" for name in columns)
         values = map(_stored, columns.values())
         self._database.change(f"UPDATE jobs SET {changes} WHERE id = ?", *values, job_id)
         return self.get(job_id)
 
     def _remove(self, job: Job) -> None:
+        self._revision += 1
         self._database.change("DELETE FROM jobs WHERE id = ?", job.id)
 
     def _standing(self, path: PurePosixPath) -> list[Row]:
@@ -1039,7 +1107,7 @@ _LISTED = "SELECT {} FROM jobs WHERE state IN ({{}}) AND path >= ? AND path < ? 
     _CHANGED_AT,
     f"ORDER BY {_CHANGED_AT} DESC, id DESC LIMIT ?",
 )
-_IN_TURN = "ORDER BY priority DESC, round, queued_at, id"
+_IN_TURN = "ORDER BY priority DESC, round, opened DESC, queued_at, id"
 _QUEUED = f"WHERE state = 'queued' {_IN_TURN}"
 _LAST_OF_LANE = """
     SELECT queued_at, round, opened FROM jobs WHERE state = 'queued' AND lane = ? AND priority = ?
@@ -1050,13 +1118,16 @@ _DONE = "WHERE state = 'done' ORDER BY finished_at DESC, id DESC"
 _PROBLEMS = "WHERE state = 'problem' ORDER BY finished_at DESC, id DESC"
 # A time that is further off than any that was ever set is from before the clock was set back.
 _STILL_PUT_OFF = "(state = 'queued' AND retry_at > ? AND retry_at <= ?)"
+_NEXT_RETRY = """
+    SELECT retry_at FROM jobs WHERE +state = 'queued' AND retry_at > ? AND retry_at <= ? ORDER BY retry_at LIMIT 1
+"""
 _PUT_OFF = "WHERE retry_at IS NOT NULL AND +state = 'queued' ORDER BY retry_at, id"  # by the index of these alone
-_NEXT_QUEUED = f"""
+_FREE = f"""
     WHERE state = 'queued' AND NOT ifnull({_STILL_PUT_OFF}, 0) AND NOT EXISTS (
         SELECT 1 FROM jobs AS other
         WHERE other.state = 'running' AND (other.identity = jobs.identity OR other.path = jobs.path)
     )
-    {_IN_TURN} LIMIT 1
+    {_IN_TURN}
 """
 
 _PATH, _STATE, _MTIME, _FOLDER = map(

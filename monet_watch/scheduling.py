@@ -1,7 +1,7 @@
 """Which queued job goes to which idle worker: a pure function over records.
 
 The ledger says whose turn it is (see `monet_watch.ledger`): the highest priority, then round after round, in a round
-the batches that began last. What it leaves equal is one *tie*, and nobody waits longer because of what is done there:
+small new drops before the bulk. What it leaves equal is one *tie*, within which this rule decides:
 
 1. **Which jobs begin.** As many as workers are idle, tie after tie: nothing begins while somebody before it waits.
    Within a tie, those that some worker can paint in one piece come first, then the longest. A long job that is left

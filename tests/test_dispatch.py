@@ -51,7 +51,7 @@ def test_a_painting_has_all_its_files_and_a_true_record(house):
     paint(house)
     record = house.record("trip/IMG 1")
     assert {name for name, _ in house.files()} == {
-        f"trip/IMG 1/{name}" for name in ("IMG 1.png", "loss.png", "painting.json", *record.stages)
+        f"trip/IMG 1/{name}" for name in ("IMG 1.png", "photo.webp", "loss.png", "painting.json", *record.stages)
     }
     assert record.stages == ("progress_0002.png", "progress_0004.png")
     assert (record.photo.path, record.photo.size_bytes) == ("trip/IMG 1.jpg", len(b"the photo"))
@@ -80,6 +80,55 @@ def test_two_devices_paint_two_photos_at_once(tmp_path):
         house.rest()
         assert [worker.job.photo.name for worker in house.workers] == ["a.jpg", "b.jpg"]
         assert house.states("c.jpg") == ["queued"]
+
+
+def test_of_photos_with_equal_turns_a_worker_gets_that_whose_style_it_has_measured(tmp_path):
+    with Rehearsal(tmp_path, automatic=False, devices=("cuda:0", "cuda:1")) as house:
+        for worker in house.workers:
+            worker.ready()
+        for number, folder in enumerate(("monet", "turner")):
+            (house.inbox / folder).mkdir()
+            (house.inbox / folder / "style.png").write_bytes(tiny_png(number))
+        house.rest()
+        for name in ("monet/0.jpg", "turner/0.jpg", "first/0.jpg", "turner/1.jpg", "monet/1.jpg"):
+            house.drop(name, name.encode())
+            house.rest()
+        assert [worker.job.photo.name for worker in house.workers] == ["0.jpg", "0.jpg"]
+        for worker in reversed(house.workers):  # the second takes what is first in the queue
+            while len(worker.jobs) < 2:
+                worker.proceed()
+                house.turn()
+        assert house.states("first/0.jpg") == house.states("monet/1.jpg") == ["running"]
+        assert house.states("turner/1.jpg") == ["queued"]
+        assert house.workers[0].job.photo.data == b"monet/1.jpg"
+
+
+def test_a_crowd_of_copies_keeps_the_loop_for_a_moment_at_a_time(tmp_path, monkeypatch):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.rest()
+        for number in range(40):
+            house.drop(f"{number}.jpg", b"the same")
+        house.rest()
+        copy = house.dispatch._copy_if_painted
+
+        def copy_slowly(job):
+            house.clock.now += 0.04
+            return copy(job)
+
+        house.worker.ready()
+        house.turn()
+        monkeypatch.setattr(house.dispatch, "_copy_if_painted", copy_slowly)
+        while house.worker.proceed():
+            pass
+        turns = 0
+        while len(house.records()) < 40:
+            before = len(house.records())
+            house.daemon.turn()
+            turns += 1
+            assert len(house.records()) - before <= 4
+            assert house.daemon.nap() == 0 or len(house.records()) == 40
+        assert turns >= 10
+        assert len(house.worker.jobs) == 1
 
 
 def test_a_checkpoint_is_kept_until_the_painting_is_done(house):
@@ -697,8 +746,8 @@ def test_no_name_of_a_photo_overwrites_a_file_of_its_painting(busy_house, name):
         record = house.record(folder)
         assert record.stages == ("progress_0002.png", "progress_0004.png")
         names = {path.name for path in (house.outbox / folder).iterdir()}
-        assert len(names) == 5
-        assert names == {record.painting, "loss.png", "painting.json", *record.stages}
+        assert len(names) == 6
+        assert names == {record.painting, "photo.webp", "loss.png", "painting.json", *record.stages}
     assert len(house.records()) == 2
 
 

@@ -535,7 +535,7 @@ class TestTurns:
 
             order = painted(ledger)
 
-        assert order == ["a/0", "a/1", "b/0", "c/0", "a/2", "b/1", "c/1", "b/2", "c/2"]
+        assert order == ["a/0", "b/0", "c/0", "a/1", "b/1", "c/1", "a/2", "b/2", "c/2"]
 
     def test_a_photo_that_comes_alone_does_not_wait_for_the_bulk_in_its_own_folder(self, file):
         clock = Hands()
@@ -545,7 +545,7 @@ class TestTurns:
             clock.time += BATCH_PAUSE_SECONDS
             queue(ledger, PurePosixPath("alone.jpg"), "alone")
 
-            assert painted(ledger, 3) == ["0.jpg", "1.jpg", "alone.jpg"]
+            assert painted(ledger, 3) == ["0.jpg", "alone.jpg", "1.jpg"]
 
     def test_the_list_of_what_comes_next_is_in_that_order(self, ledger):
         for name, priority in (("a/0", 0), ("a/1", 0), ("b/0", 0), ("c/0", 1)):
@@ -574,7 +574,42 @@ class TestTurns:
 
         ledger.prioritise(PurePosixPath("bulk"), 1)
 
-        assert painted(ledger, 5) == ["vip/3", "vip/4", "bulk/0", "vip/5", "bulk/1"]
+        assert painted(ledger, 5) == ["vip/3", "bulk/0", "vip/4", "bulk/1", "vip/5"]
+
+    def test_the_front_of_the_queue_is_in_that_order_and_says_what_may_begin_in_any(self, file):
+        with Ledger.open(file, lambda: 1.0) as ledger:
+            for name, priority in (("a/0", 0), ("a/1", 0), ("b/0", 0), ("c/0", 0), ("vip/0", 1)):
+                queue(ledger, PurePosixPath(name), name, priority=priority)
+
+            front = ledger.front(10)
+
+            assert [each.identity for each in front] == painted(ledger)
+        assert [each.identity for each in front] == ["vip/0", "a/0", "b/0", "c/0", "a/1"]
+        turns = [each.turn for each in front]
+        assert turns == sorted(turns)
+        assert [turns.count(turn) for turn in dict.fromkeys(turns)] == [1, 1, 3]
+
+    def test_the_first_few_photos_of_a_batch_go_ahead_of_a_bulk(self, file):
+        clock = Hands()
+        with Ledger.open(file, clock) as ledger:
+            for number in range(20):
+                queue(ledger, PurePosixPath(f"bulk/{number}"), f"bulk/{number}")
+            painted(ledger, 8)
+            clock.time += 1
+            for number in range(6):
+                queue(ledger, PurePosixPath(f"new/{number}"), f"new/{number}")
+
+            turns = {each.identity: each.turn for each in ledger.front(20)}
+
+        for number in range(4):
+            assert turns[f"new/{number}"] < turns[f"bulk/{number + 9}"] < turns[f"new/{number + 1}"]
+        assert turns["new/4"] == turns["bulk/13"]
+
+    def test_the_front_of_the_queue_is_no_longer_than_was_asked_for(self, ledger):
+        for number in range(5):
+            queue(ledger, PurePosixPath(f"{number}"), f"{number}")
+
+        assert [each.identity for each in ledger.front(2)] == ["0", "1"]
 
     def test_a_job_that_its_worker_died_of_has_its_place_again(self, ledger):
         jobs = [queue(ledger, PurePosixPath(f"{number}.jpg"), f"{number}") for number in range(3)]
@@ -1032,7 +1067,7 @@ class TestTheFile:
                 for name in ("user_version", "application_id", "journal_mode")
             ]
 
-        assert marks == [3, int.from_bytes(b"MONW"), "wal"]
+        assert marks == [4, int.from_bytes(b"MONW"), "wal"]
 
     @pytest.mark.parametrize("how", [Ledger.open, Ledger.open_read_only])
     def test_the_record_of_a_later_version_is_refused_with_a_remedy_and_left_alone(self, file, how):
@@ -1353,6 +1388,8 @@ class TestManyPhotos:
         "ask",
         [
             lambda ledger: ledger.next_queued(),
+            lambda ledger: ledger.front(50),
+            lambda ledger: ledger.next_retry(),
             lambda ledger: ledger.finished("done"),
             lambda ledger: ledger.known(PHOTO),
             lambda ledger: ledger.folder_owner(FOLDER),
@@ -1362,7 +1399,19 @@ class TestManyPhotos:
             lambda ledger: ledger.forget(PHOTO),
             lambda ledger: ledger.prioritise(PHOTO.parent, 1),
         ],
-        ids=["next", "finished", "known", "owner", "problems", "waiting", "queue", "forget", "prioritise"],
+        ids=[
+            "next",
+            "front",
+            "next retry",
+            "finished",
+            "known",
+            "owner",
+            "problems",
+            "waiting",
+            "queue",
+            "forget",
+            "prioritise",
+        ],
     )
     def test_what_is_asked_for_each_photo_goes_straight_to_its_rows(self, crowded, ask):
         steps = plans(crowded, ask)
@@ -1461,10 +1510,10 @@ class Model:
         free = [job for job in self.rows if self.may_start(job)]
         return min(free, key=lambda job: (*self.turn_of(job), job), default=None)
 
-    def turn_of(self, job: int) -> tuple[int, int, float]:
+    def turn_of(self, job: int) -> tuple[int, int, int, float]:
         row = self.rows[job]
         assert row.queued_at is not None
-        return (-row.priority, row.round, row.queued_at)
+        return (-row.priority, row.round, -row.opened, row.queued_at)
 
     def take_place(self, path: PurePosixPath, priority: int, queued_at: float) -> tuple[int, int]:
         """Round and first round of the batch of a job that is queued at this moment."""
