@@ -77,7 +77,8 @@ class TestAccount:
         assert "took 4 steps in 2 s: all steps taken" in lines  # a worker that pretends takes half a second for each
         # Of step n, the loss that a worker pretends is 100 / n.
         assert any(line.startswith("loss 100 █") and line.endswith("▁ 25.0") for line in lines)
-        assert any(line.startswith("files a.png, loss.png, painting.json, progress_0002.png") for line in lines)
+        files = "files a.png, loss.png, painting.json, photo.webp, progress_0002.png"
+        assert any(line.startswith(files) for line in lines)
         assert any(line.startswith("steps 4 ") for line in lines)
         assert any(line.startswith("lr 1 recipe swift") for line in lines)
         assert any(line.startswith("1 ") and line.endswith("done") for line in lines[lines.index("Attempts") :])
