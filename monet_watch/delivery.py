@@ -87,6 +87,8 @@ def painting_files(
     files = {record.painting: finished.png, LOSS_PLOT_NAME: finished.loss_plot, **further}
     if finished.photo:
         files[PHOTO_NAME] = finished.photo
+    if finished.timelapse is not None:
+        files[finished.timelapse.name] = finished.timelapse.data
     return {**files, RECORD_NAME: record.to_bytes()}
 
 
@@ -136,6 +138,7 @@ def _record(commission: Commission, finished: JobFinished, machine: WorkerReady,
         curve=Curve.of(finished.curve),
         resumed_at_step=commission.resumed_at_step,
         remarks=finished.remarks,
+        timelapse=None if finished.timelapse is None else finished.timelapse.name,
     )
 
 
@@ -169,6 +172,7 @@ def copy_painting(outbox: Outbox, source: PurePosixPath, folder: PurePosixPath, 
     further = {kind: further_name(painting, kind) for kind in original.further}
     names = {original.painting: painting, LOSS_PLOT_NAME: LOSS_PLOT_NAME, **{name: name for name in stages}}
     names |= {original.further[kind]: name for kind, name in further.items()}
+    names |= {name: name for name in (original.timelapse,) if name is not None}
     files = {target: outbox.read(source, name) for name, target in names.items()}
     if outbox.has(source, PHOTO_NAME):
         files[PHOTO_NAME] = outbox.read(source, PHOTO_NAME)

@@ -377,7 +377,16 @@ class Dispatch:
         resume = self._parts.checkpoints.load(identity)
         attempt = job.attempts + 1
         output, limit_pixels = self._parts.arrivals.output(job.path.parent), self._parts.limit_pixels
-        return PaintJob(job.id, identity, picture, styles, plan.recipe, limit_pixels, resume, attempt, output)
+        stages = () if resume is None or output.timelapse == "none" else self._stages_so_far(job)
+        return PaintJob(job.id, identity, picture, styles, plan.recipe, limit_pixels, resume, attempt, output, stages)
+
+    def _stages_so_far(self, job: Job) -> tuple[PictureFile, ...]:
+        """The stages of a painting that goes on, for its moving picture, as far as they can be read."""
+        stages: list[PictureFile] = []
+        with contextlib.suppress(OutboxError):
+            for name in self._parts.outbox.stages(_folder(job)) if job.folder is not None else ():
+                stages.append(PictureFile(name, self._parts.outbox.read(_folder(job), name)))  # noqa: PERF401
+        return tuple(stages)
 
     def _placed(self, job: Job) -> Job:
         """The job with a folder in the outbox: the one that it was given before, whatever became of it since."""

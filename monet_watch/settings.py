@@ -35,7 +35,7 @@ from pydantic.fields import FieldInfo
 
 from monet_watch.errors import SettingsError
 from monet_watch.faults import choice_error, settings_error, shown, told, translate
-from monet_watch.output import FORMATS, Format, Output
+from monet_watch.output import FORMATS, TIMELAPSES, Format, Output, Timelapse
 from monet_watch.recipes import RECIPES, Recipe
 from monet_watch.styles.library import (
     DEFAULT_STYLE,
@@ -80,7 +80,7 @@ MOST_STYLES = 16
 MOST_PRIORITY = 100
 """A folder's priority lies between minus this and this; 0 where none is given."""
 
-BESIDE_THE_PAINTING = ("priority", "output", "jpeg_quality", "webp_quality", "keep_location")
+BESIDE_THE_PAINTING = ("priority", "output", "jpeg_quality", "webp_quality", "keep_location", "timelapse")
 """Settings that change nothing of a painting: nothing is painted anew when they change."""
 
 _FORMER_SPACING = 10
@@ -139,12 +139,22 @@ def _formats(value: object) -> object:
     return tuple(name for name in FORMATS if name in names)
 
 
+def _timelapse(value: object) -> object:
+    """``true`` and ``false`` are what many would write."""
+    name = {True: "webp", False: "none"}[value] if isinstance(value, bool) else value
+    if name not in TIMELAPSES:
+        raise choice_error(str(name), TIMELAPSES)
+    return name
+
+
 _FORMATS_SCHEMA = {
     "anyOf": [
         {"enum": [*FORMATS, "jpg"]},
         {"type": "array", "items": {"enum": [*FORMATS, "jpg"]}, "minItems": 1},
     ]
 }
+_TIMELAPSE_SCHEMA = {"anyOf": [{"type": "string", "enum": [*TIMELAPSES]}, {"type": "boolean"}]}
+_TimelapseName = Annotated[Timelapse, BeforeValidator(_timelapse), WithJsonSchema(_TIMELAPSE_SCHEMA)]
 _Formats = Annotated[tuple[Format, ...], BeforeValidator(_formats), WithJsonSchema(_FORMATS_SCHEMA)]
 _STYLE_SCHEMA = {
     "anyOf": [
@@ -205,6 +215,9 @@ class StyleSettings(_RecipeValues):
     webp_quality: Annotated[int, Strict()] | None = Field(None, ge=1, le=100, description="quality of WebP files")
     keep_location: Annotated[bool, Strict()] | None = Field(
         None, description="whether the painting's files tell where the photo was taken"
+    )
+    timelapse: _TimelapseName | None = Field(
+        None, description="a moving picture of the stages: a WebP, or an MP4 where ffmpeg is installed; or none"
     )
 
     def changes(self) -> dict[str, object]:

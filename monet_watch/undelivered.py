@@ -99,7 +99,8 @@ class Undelivered:
         """
         try:
             record = PaintingRecord.from_bytes(self._read(identity, RECORD_NAME))
-            names = (record.painting, LOSS_PLOT_NAME, *record.further.values())
+            others = [LOSS_PLOT_NAME, *([] if record.timelapse is None else [record.timelapse])]
+            names = (record.painting, *record.further.values(), *others)
             pictures = [self._read(identity, name) for name in names]
         except OutboxError:
             self.discard(identity)
@@ -108,7 +109,7 @@ class Undelivered:
         further = {kind: further_name(painting, kind) for kind in record.further}
         record = record.model_copy(update={"photo": photo, "painting": painting, "further": further})
         self.hand_over_stages(identity, outbox, folder)
-        files = dict(zip((painting, LOSS_PLOT_NAME, *further.values()), pictures, strict=True))
+        files = dict(zip((painting, *further.values(), *others), pictures, strict=True))
         with contextlib.suppress(OutboxError):  # what an earlier version has kept is without it
             files[PHOTO_NAME] = self._read(identity, PHOTO_NAME)
         return write_painting(outbox, folder, {**files, RECORD_NAME: record.to_bytes()})

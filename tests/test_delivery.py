@@ -13,7 +13,7 @@ from monet_watch.outbox.record import PhotoFacts
 from monet_watch.plan import Plan, PlannedStyle
 from monet_watch.recipes import Recipe
 from monet_watch.styles.library import StyleSource
-from monet_watch.workers.base import JobFinished, JobSnapshot, WorkerReady
+from monet_watch.workers.base import JobFinished, JobSnapshot, PictureFile, WorkerReady
 from monet_watch.workers.memory import tiny_png
 
 CURVE = (Losses(10.0, 7.0, 2.0, 1.0), Losses(5.0, 3.0, 1.5, 0.5))
@@ -151,6 +151,15 @@ def test_the_other_formats_lie_beside_the_painting_and_go_with_a_copy(outbox):
     (outbox.root / FOLDER / "a.webp").unlink()
     with pytest.raises(OutboxError, match="cannot be read"):
         copy_painting(outbox, FOLDER, PurePosixPath("b"), commission("b.jpg").photo)
+
+
+def test_the_moving_picture_lies_beside_the_painting_stands_in_the_record_and_goes_with_a_copy(outbox):
+    finished = replace(FINISHED, timelapse=PictureFile("timelapse.mp4", b"a film"))
+    assert deliver(outbox, FOLDER, commission(), finished, READY, lambda: 30.0).timelapse == "timelapse.mp4"
+    copy = copy_painting(outbox, FOLDER, PurePosixPath("b"), commission("b.jpg").photo)
+
+    assert copy.timelapse == "timelapse.mp4"
+    assert [(outbox.root / folder / "timelapse.mp4").read_bytes() for folder in (FOLDER, "b")] == [b"a film"] * 2
 
 
 @pytest.mark.parametrize("missing", ["a.png", "loss.png", "progress_0002.png", "painting.json"])

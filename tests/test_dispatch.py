@@ -377,7 +377,7 @@ def test_the_formats_are_those_that_the_folder_wants_when_a_painting_begins_and_
 
 
 def test_a_painting_that_is_kept_is_written_later_in_all_its_formats(house):
-    house.drop("style.yaml", b"output: jpeg\n")
+    house.drop("style.yaml", b"output: jpeg\ntimelapse: webp\n")
     house.drop("a.jpg")
     house.rest()
     block(house, "a")
@@ -387,6 +387,28 @@ def test_a_painting_that_is_kept_is_written_later_in_all_its_formats(house):
     assert house.record("a").further == {"jpeg": "a.jpg"}
     assert (house.outbox / "a" / "a.jpg").read_bytes() == tiny_png(1)
     assert (house.outbox / "a" / "a.png").read_bytes() == tiny_png()
+    assert house.record("a").timelapse == "timelapse.webp"
+    assert (house.outbox / "a" / "timelapse.webp").read_bytes().startswith(b"RIFF")
+
+
+@pytest.mark.parametrize(("wanted", "given"), [("webp", ["progress_0002.png"]), ("none", [])])
+def test_a_worker_that_goes_on_gets_the_stages_so_far_where_a_moving_picture_is_to_show_them(house, wanted, given):
+    house.drop("style.yaml", f"timelapse: {wanted}\n".encode())
+    house.drop("a.jpg")
+    house.rest()
+    assert house.worker.job.stages == ()
+    house.worker.begin()
+    house.worker.step(2)
+    house.worker.snapshot()
+    house.worker.checkpoint()
+    house.worker.die()
+    house.turn()
+    house.advance(1.0)
+    house.worker.ready()
+    house.turn()
+
+    assert [stage.name for stage in house.worker.job.stages] == given
+    assert all(stage.data == tiny_png(2) for stage in house.worker.job.stages)
 
 
 def test_what_could_not_be_written_is_written_after_a_restart_as_well(tmp_path):

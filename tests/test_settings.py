@@ -744,6 +744,23 @@ def test_output_is_one_format_or_several_in_any_order(inbox, folders, line, form
     assert folders.resolve(ROOT).output.formats == formats
 
 
+@pytest.mark.parametrize(
+    ("value", "kind"), [("webp", "webp"), ("mp4", "mp4"), ("none", "none"), ("true", "webp"), ("false", "none")]
+)
+def test_a_timelapse_is_of_one_of_two_kinds_or_there_is_none(inbox, folders, value, kind):
+    assert folders.resolve(ROOT).output.timelapse == "none"
+    put(inbox / "style.yaml", f"timelapse: {value}\n")
+    folders.refresh()
+    assert folders.resolve(ROOT).output.timelapse == kind
+
+
+@pytest.mark.parametrize("value", ["gif", "1", "[webp]"])
+def test_a_timelapse_of_another_kind_is_told_with_its_place_and_the_kinds_that_there_are(inbox, folders, value):
+    put(inbox / "style.yaml", f"timelapse: {value}\n")
+    with pytest.raises(SettingsError, match=r"style\.yaml:1:\d+: timelapse: .*webp"):
+        folders.resolve(ROOT)
+
+
 @pytest.mark.parametrize("line", ["output: gif", "output: [jpeg, tiff]", "output: []", "output: 3", "jpeg_quality: 0"])
 def test_a_format_that_is_none_is_told_with_its_place(inbox, folders, line):
     put(inbox / "style.yaml", f"{line}\n")
@@ -753,7 +770,10 @@ def test_a_format_that_is_none_is_told_with_its_place(inbox, folders, line):
 
 def test_what_files_a_painting_has_and_what_they_tell_changes_nothing_of_its_identity(inbox, folders):
     before = settings_key(folders.resolve(ROOT), ["ab"], "cd")
-    put(inbox / "style.yaml", "output: [jpeg, webp]\njpeg_quality: 70\nwebp_quality: 60\nkeep_location: true\n")
+    put(
+        inbox / "style.yaml",
+        "output: [jpeg, webp]\njpeg_quality: 70\nwebp_quality: 60\nkeep_location: true\ntimelapse: mp4\n",
+    )
     folders.refresh()
     resolved = folders.resolve(ROOT)
     assert (resolved.output.further, resolved.output.keep_location) == (("jpeg", "webp"), True)
@@ -873,7 +893,7 @@ def test_the_schema_describes_every_key_with_words_and_swifts_value():
     assert set(properties) == set(StyleSettings.model_fields)
     assert all(each["description"] for each in properties.values())
     defaults = {key: each["default"] for key, each in properties.items()}
-    output = {"output": ["png"], "jpeg_quality": 92, "webp_quality": 90, "keep_location": False}
+    output = {"output": ["png"], "jpeg_quality": 92, "webp_quality": 90, "keep_location": False, "timelapse": "none"}
     assert defaults == {**SWIFT.model_dump(mode="json"), "style": "water-garden", "priority": 0, **output}
 
 
@@ -892,6 +912,8 @@ def test_the_schema_has_the_bounds_and_choices():
         {},
         *(recipe.model_dump(mode="json") for recipe in RECIPES.values()),
         {"recipe": "classic", "style": "turner", "steps": 200, "lr": 1},
+        {"timelapse": "mp4"},
+        {"timelapse": True},
         {"style": ["turner", "styles/sea.jpg"], "enlarge": True, "style_layers": ["conv1_1"]},
     ],
 )

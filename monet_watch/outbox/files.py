@@ -23,7 +23,7 @@ __all__ = [
     "LONGEST_NAME_BYTES",
     "PHOTO_NAME",
     "RECORD_NAME",
-    "TIMELAPSE_NAME",
+    "TIMELAPSE_NAMES",
     "Contents",
     "Outbox",
     "flush",
@@ -32,6 +32,7 @@ __all__ = [
     "painting_name",
     "progress_name",
     "remove_temporaries",
+    "stage_number",
     "sync_folder",
     "write_whole",
 ]
@@ -42,8 +43,8 @@ RECORD_NAME = "painting.json"
 PHOTO_NAME = "photo.webp"
 """The photo as it was painted, upright and of the painting's size: the original may move away."""
 
-TIMELAPSE_NAME = "timelapse.webp"
-"""The painting's stages as a moving picture."""
+TIMELAPSE_NAMES = ("timelapse.webp", "timelapse.mp4")
+"""The painting's stages as a moving picture, of either kind."""
 
 LONGEST_NAME_BYTES = 255
 """What file systems allow a name to have."""
@@ -53,11 +54,12 @@ _TEMPORARY_PREFIX = ".monet-watch-"
 _TEMPORARY_SUFFIX = ".tmp"
 _PROBLEM_SUFFIX = ".problem.txt"
 # A folder of the inbox may bear a painting's name, and the photos in it must not take the names of its files.
-_RESERVED_FOLDERS = re.compile(r".*\.(html|jpg|json|png|txt|webp)", re.IGNORECASE | re.DOTALL)
+_RESERVED_FOLDERS = re.compile(r".*\.(html|jpg|json|mp4|png|txt|webp)", re.IGNORECASE | re.DOTALL)
 _RESERVED_STEMS = re.compile(r"loss|progress_\d+", re.IGNORECASE)
 _RESERVED_FURTHER = re.compile(r"photo|timelapse", re.IGNORECASE)
 _SUFFIXES: Mapping[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 _MARK, _MARK_WITHIN_BYTES = b"Software\0monet-watch", 4096  # in the text that comes first in each picture of ours
+_STAGE_PREFIX = "progress_"
 _STAGE = re.compile(r"progress_\d+\.png")
 _NOTHING_TO_FLUSH = (errno.EINVAL, errno.ENOTSUP)  # what file systems say that keep no entries back
 
@@ -148,7 +150,12 @@ def _without_temporaries(folder: str, names: list[str]) -> list[str]:
 
 def progress_name(number: int) -> str:
     """Return the file name of the stage after step ``number``: ``progress_0050.png``."""
-    return f"progress_{number:04d}.png"
+    return f"{_STAGE_PREFIX}{number:04d}.png"
+
+
+def stage_number(name: str) -> int:
+    """Return the step of a `progress_name`."""
+    return int(name.removesuffix(".png").removeprefix(_STAGE_PREFIX))
 
 
 def painting_name(photo_name: str) -> str:
@@ -358,7 +365,7 @@ class Outbox:
     def remove_stages(self, folder: PurePosixPath, after: int) -> None:
         """Remove the progress pictures of the steps after step ``after``. Raises OutboxError."""
         for name in self.stages(folder):
-            if int(Path(name).stem.removeprefix("progress_")) > after:
+            if stage_number(name) > after:
                 self._remove(self.root / folder / name)
 
     def abandon(self, folder: PurePosixPath) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from monet_watch.engine.events import Losses
 from monet_watch.errors import OutboxError
@@ -33,7 +33,15 @@ def _in_utf8(text: object) -> object:
     return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else text
 
 
+def _in_this_folder(name: str) -> str:
+    """The record lies where others may write: what it names is read, and must lie beside it."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise ValueError("no name of a file in the painting's folder")
+    return name
+
+
 _Name = Annotated[str, BeforeValidator(_in_utf8)]
+_FileName = Annotated[_Name, AfterValidator(_in_this_folder)]
 
 
 class _Record(BaseModel):
@@ -145,7 +153,7 @@ class PaintingRecord(_Record):
     identity: str
     settings_key: str
     photo: PhotoFacts
-    painting: str = Field(description="file name of the painting, beside this record")
+    painting: _FileName = Field(description="file name of the painting, beside this record")
     width: int
     height: int
     styles: tuple[StyleFacts, ...]
@@ -157,15 +165,16 @@ class PaintingRecord(_Record):
     reason: str
     losses: LossValues
     delivered: LossValues
-    stages: tuple[str, ...]
+    stages: tuple[_FileName, ...]
     curve: Curve
     resumed_at_step: int | None = Field(
         None, description="step of the checkpoint from which the last attempt went on; None if it painted all of it"
     )
     remarks: tuple[str, ...] = Field((), description="what went otherwise than asked for, a line each")
-    further: dict[Format, _Name] = Field(
+    further: dict[Format, _FileName] = Field(
         default_factory=dict, description="the painting's files in other formats than PNG, by format"
     )
+    timelapse: _FileName | None = Field(None, description="the file that shows how it was painted, if there is one")
     copied_from: str | None = Field(None, description="folder in the outbox whose files these are, if it is a copy")
 
     def to_bytes(self) -> bytes:

@@ -80,6 +80,7 @@ class PaintJob:
 
     Pictures of more than ``limit_pixels`` pixels are refused before they are decoded. ``attempt`` counts from 1; each
     one after a worker's death may use half the memory of the one before. ``output`` says which files are wanted.
+    ``stages`` are those that were painted before, by their file names, where the moving picture is to show them.
     """
 
     job_id: int
@@ -91,6 +92,7 @@ class PaintJob:
     resume: bytes | None = field(default=None, repr=False)
     attempt: int = 1
     output: Output = field(default_factory=Output)
+    stages: tuple[PictureFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,8 @@ class JobFinished:
     ``delivered`` are the losses of the painting as it lies in the PNG, 8-bit and in range, in fp32. ``precision``,
     ``remarks``, ``tile`` and ``pairs`` are those of `monet_watch.engine.events.Finished`; ``memory_bytes`` is what the
     painting was allowed, None where it had no limit. ``further`` holds the painting in other formats than PNG.
-    ``photo`` is the photo as it was painted, and ``thumbnail`` the painting, small; both are WebP files.
+    ``photo`` is the photo as it was painted, and ``thumbnail`` the painting, small; both are WebP files. ``timelapse``
+    is the moving picture, where one was asked for.
     """
 
     job_id: int
@@ -188,6 +191,7 @@ class JobFinished:
     further: Mapping[Format, bytes] = field(default_factory=dict, repr=False)
     photo: bytes = field(default=b"", repr=False)
     thumbnail: bytes = field(default=b"", repr=False)
+    timelapse: PictureFile | None = None
 
 
 @dataclass(frozen=True, slots=True)

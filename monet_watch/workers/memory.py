@@ -21,6 +21,7 @@ from monet_watch.workers.base import (
     JobStep,
     JobStopped,
     PaintJob,
+    PictureFile,
     Post,
     WorkerDied,
     WorkerEvent,
@@ -148,6 +149,7 @@ class MemoryWorker:
         delivered, reason = _losses(len(curve)), "all steps taken"
         files = (tiny_png(), tiny_png(255))
         further = {kind: tiny_png(number) for number, kind in enumerate(job.output.further, start=1)}
+        kind = job.output.timelapse
         self._end(
             JobFinished(
                 job.job_id,
@@ -163,6 +165,7 @@ class MemoryWorker:
                 further=further,
                 photo=_WEBP,
                 thumbnail=_WEBP,
+                timelapse=None if kind == "none" else PictureFile(f"timelapse.{kind}", _WEBP),
             )
         )
 

@@ -36,9 +36,11 @@ from monet_watch.engine.photo import Photo, decode, fitted_size, resize_exactly
 from monet_watch.engine.precision import best_precision
 from monet_watch.engine.vgg import VGG19, load_vgg19
 from monet_watch.errors import MonetWatchError, PhotoError, WorkerError
+from monet_watch.outbox.files import stage_number
 from monet_watch.outbox.metadata import Metadata
 from monet_watch.outbox.picture import LONGEST_SIDES, encode_further, encode_png, encode_thumbnail, encode_webp
 from monet_watch.outbox.plot import plot_losses
+from monet_watch.outbox.timelapse import Birth
 from monet_watch.output import Format
 from monet_watch.recipes import SWIFT
 from monet_watch.troubles import passes
@@ -152,13 +154,16 @@ class _Painting:
         self._photo = open_picture(job.photo.data, job.limit_pixels)
         height, width = self._photo.image.shape[:2]
         self._width, self._height = fitted_size(width, height, job.recipe.image_size, job.recipe.enlarge)
+        self._birth = Birth(job.output.timelapse, self._width, self._height)
         self._started = time.monotonic()
 
     def events(self, painter: Painter, stop: Callable[[], bool]) -> Iterator[WorkerEvent | Deferred]:
         job = self._job
         styles = [_open_style(style, self._open_picture, job.limit_pixels).image for style in job.styles]
         resume = _usable_checkpoint(job, self._photo.image)
-        yield self._begun(styles, 1 if resume is None else resume.number + 1)
+        first_step = 1 if resume is None else resume.number + 1
+        yield self._begun(styles, first_step)
+        self._show_what_was(first_step)
         finished = False
         events = painter.paint(self._photo.image, styles, job.recipe, resume, stop, self._memory_bytes)
         for event, seconds in _timed(events):
@@ -175,12 +180,21 @@ class _Painting:
         photo = encode_thumbnail(self._photo.image)
         return JobStarted(self._job.job_id, self._width, self._height, first_step, photo, thumbnails)
 
+    def _show_what_was(self, first_step: int) -> None:
+        """Begin the moving picture: the photo, and the stages before ``first_step``, which anybody may have damaged."""
+        self._birth.add(self._photo.image)
+        for stage in self._job.stages:
+            if stage_number(stage.name) < first_step:
+                with contextlib.suppress(PhotoError):
+                    self._birth.add(self._open_picture(stage.data, self._job.limit_pixels).image)
+
     def _translate(self, event: Event, seconds: float) -> WorkerEvent | Deferred:
         job_id = self._job.job_id
         match event:
             case Step(number, losses):
                 return JobStep(job_id, number, losses, seconds)
             case Snapshot(number, image):
+                self._birth.add(image)
                 return JobSnapshot(job_id, number, self._png(image), encode_thumbnail(image))
             case Checkpoint(number, state):
                 return lambda: JobCheckpoint(job_id, number, save_tensors(state))
@@ -221,6 +235,7 @@ class _Painting:
     def _finished(self, event: Finished) -> JobFinished:
         job = self._job
         further, remarks = self._further(event.image)
+        timelapse, words = self._timelapse(event.image)
         return JobFinished(
             job.job_id,
             self._png(event.image),
@@ -232,14 +247,27 @@ class _Painting:
             event.reason,
             time.monotonic() - self._started,
             event.precision,
-            (*event.remarks, *remarks),
+            (*event.remarks, *remarks, *words),
             event.tile,
             event.pairs,
             self._memory_bytes,
             further=further,
             photo=encode_webp(resize_exactly(self._photo.image, self._width, self._height)),
             thumbnail=encode_thumbnail(event.image),
+            timelapse=timelapse,
         )
+
+    def _timelapse(self, image: NDArray[np.uint8]) -> tuple[PictureFile | None, tuple[str, ...]]:
+        """The moving picture, if one is wanted, and what there is to say of it; the painting comes before it."""
+        try:
+            self._birth.add(image)
+            moving = self._birth.moving_picture()
+        except (OSError, ValueError, MemoryError) as error:
+            return None, (f"There is no moving picture: {error or 'the memory does not suffice'}.",)
+        if moving is None:
+            return None, ()
+        remarks = (moving.remark,) if moving.remark else ()
+        return PictureFile(f"timelapse{moving.suffix}", moving.data), remarks
 
     def _loss_plot(self, event: Finished) -> bytes:
         recipe, steps = self._job.recipe, len(event.curve)

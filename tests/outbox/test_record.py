@@ -53,6 +53,15 @@ def a_record(**changes: object) -> PaintingRecord:
     return record.model_copy(update=changes)
 
 
+@pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", "..", ".", "", "a/b.png", "a\0.png"])
+@pytest.mark.parametrize("field", ["painting", "stages", "further", "timelapse"])
+def test_no_file_of_a_painting_lies_elsewhere_whatever_a_record_says(field, name):
+    facts = json.loads(a_record().to_bytes())
+    facts[field] = {"stages": [name], "further": {"jpeg": name}}.get(field, name)
+    with pytest.raises(OutboxError):
+        PaintingRecord.from_bytes(json.dumps(facts).encode())
+
+
 def test_a_record_comes_back_from_its_file_as_it_was():
     record = a_record()
     assert PaintingRecord.from_bytes(record.to_bytes()) == record

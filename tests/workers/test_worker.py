@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
@@ -23,6 +23,7 @@ from monet_watch.engine.photo import decode
 from monet_watch.engine.precision import best_precision
 from monet_watch.engine.vgg import VGG19
 from monet_watch.errors import PhotoError, SettingsError, WeightsError, WorkerError
+from monet_watch.outbox.timelapse import Birth
 from monet_watch.output import Output
 from monet_watch.recipes import SWIFT, Recipe
 from monet_watch.workers import worker
@@ -31,6 +32,7 @@ from monet_watch.workers.base import (
     JobCheckpoint,
     JobFailed,
     JobFinished,
+    JobSnapshot,
     JobStarted,
     JobStep,
     JobStopped,
@@ -122,6 +124,55 @@ def test_a_format_that_cannot_hold_a_painting_of_that_size_is_left_out_with_a_re
     finished = run(make_job(output=Output(("jpeg", "webp"))), tiny_network)[-1]
     assert list(finished.further) == ["jpeg"]
     assert finished.remarks == ("There is no webp file: with 40 pixels on a side it would be too large.",)
+
+
+def seen(timelapse):
+    """The pictures of an animated WebP that rest, one after the other."""
+    assert timelapse.name == "timelapse.webp"
+    with Image.open(io.BytesIO(timelapse.data)) as opened:
+        frames = [(np.array(frame.convert("RGB")), frame.info["duration"]) for frame in ImageSequence.Iterator(opened)]
+    return [frame for frame, milliseconds in frames if milliseconds >= 500]
+
+
+def likeness(image, other):
+    """The correlation of their brightness: of noise a lossy file keeps little more."""
+    return np.corrcoef(image.mean(2).ravel(), other.mean(2).ravel())[0, 1]
+
+
+FILMED = Output(timelapse="webp")
+
+
+def test_the_moving_picture_shows_the_photo_the_stages_and_the_painting(make_job, make_picture, tiny_network):
+    recipe = RECIPE.with_changes({"lr": 1, "initial_image": "noise", "steps": 30, "save_every": 20})
+    events = run(make_job(recipe, output=FILMED), tiny_network)
+    stage = next(event for event in events if isinstance(event, JobSnapshot))
+    photo, middle, painting = seen(events[-1].timelapse)
+
+    assert likeness(photo, make_picture(32, 40, seed=1)) > 0.8
+    assert likeness(middle, pixels(stage.png)) > 0.8 and likeness(painting, pixels(events[-1].png)) > 0.8
+    assert likeness(photo, middle) < 0.5
+
+
+def test_the_moving_picture_of_a_painting_that_was_interrupted_shows_the_stages_before_that(make_job, tiny_network):
+    whole = run(make_job(output=FILMED), tiny_network)
+    stages = (PictureFile("progress_0004.png", next(e.png for e in whole if isinstance(e, JobSnapshot))),)
+    later = PictureFile("progress_0006.png", stages[0].data)
+    damaged = PictureFile("progress_0002.png", b"no picture")
+    checkpoint = run(make_job(), tiny_network, stop_after(5))[-2]
+    resumed = make_job(output=FILMED, resume=checkpoint.data, stages=(damaged, *stages, later))
+
+    assert run(resumed, tiny_network)[-1].timelapse == whole[-1].timelapse
+
+
+def test_a_moving_picture_that_cannot_be_made_does_not_cost_the_painting(make_job, tiny_network, monkeypatch):
+    def fail(birth):
+        raise OSError("no room")
+
+    monkeypatch.setattr(Birth, "moving_picture", fail)
+    finished = run(make_job(output=FILMED), tiny_network)[-1]
+
+    assert isinstance(finished, JobFinished) and finished.timelapse is None
+    assert finished.remarks == ("There is no moving picture: no room.",)
 
 
 def test_a_finished_job_says_what_memory_it_had_and_what_came_of_that(make_job, tiny_network):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from monet_watch.errors import OutboxError
-from monet_watch.outbox.files import PHOTO_NAME, RECORD_NAME, TIMELAPSE_NAME, Outbox, make_folders, write_whole
+from monet_watch.outbox.files import PHOTO_NAME, RECORD_NAME, TIMELAPSE_NAMES, Outbox, make_folders, write_whole
 from monet_watch.outbox.gallery.catalogue import Catalogue, script
 from monet_watch.outbox.gallery.entries import Entry, mark_of
 from monet_watch.outbox.gallery.moment import Moment, Sitting
@@ -198,7 +198,7 @@ class Gallery:
             stages=tuple(self._stages(root, record, names)),
             photo=PHOTO_NAME if PHOTO_NAME in names else "",
             plot=_PLOT_NAME if _PLOT_NAME in names else "",
-            timelapse=TIMELAPSE_NAME if TIMELAPSE_NAME in names else "",
+            timelapse=next((name for name in TIMELAPSE_NAMES if name == record.timelapse and name in names), ""),
             styles=tuple(self._styles(root, record)),
         )
 

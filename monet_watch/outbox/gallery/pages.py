@@ -179,7 +179,7 @@ def _files(record: PaintingRecord, place: Place) -> list[tuple[str, str]]:
         (link(record.painting).replace("/", "%2F"), f"{shown(record.painting)}, the painting"),
         (place.photo, "photo.webp, the photo as it was painted"),
         *((link(name), f"{shown(name)}, the painting") for name in record.further.values()),
-        (place.timelapse, "timelapse.webp, how it was painted"),
+        (place.timelapse, f"{place.timelapse}, how it was painted"),
         (place.plot, "loss.png, the curve of the losses"),
         ("painting.json", "painting.json, the record of it all"),
     ]

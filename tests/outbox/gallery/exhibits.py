@@ -108,12 +108,15 @@ def hang(
     folder: PurePosixPath | None = None,
     stages: Callable[[int], Picture] | None = None,
     plot: bytes = b"",
+    timelapse: bytes = b"",
 ) -> Path:
     """Lay the files of a painting into its folder in ``outbox``, as a delivery does, and return the folder."""
     path = outbox / (folder or _folder(record))
     path.mkdir(parents=True)
     (path / record.painting).write_bytes(encode_png(painting))
     (path / "loss.png").write_bytes(plot or encode_png(painting))
+    if record.timelapse is not None:
+        (path / record.timelapse).write_bytes(timelapse)
     if photo is not None:
         (path / "photo.webp").write_bytes(encode_webp(photo))
     for name in record.stages:

@@ -14,6 +14,7 @@ from monet_watch.outbox.gallery.catalogue import Catalogue
 from monet_watch.outbox.gallery.entries import Entry
 from monet_watch.outbox.gallery.gallery import Gallery
 from monet_watch.outbox.gallery.moment import Moment, Sitting, Standing
+from monet_watch.outbox.timelapse import Birth
 from tests.outbox.gallery.browser import DESKTOP, PHONE, Browser, chromium
 from tests.outbox.gallery.exhibits import EPOCH, digest, hang, keep_thumbnails, record_of
 
@@ -81,6 +82,19 @@ def china(tmp_path: Path) -> Path:
     """The page of a painting that has an older and a newer one beside it."""
     an_exhibition(tmp_path, "older.jpg", "trip/china.jpg", "newer.jpg")
     return tmp_path / "trip" / "china" / "index.html"
+
+
+def filmed(outbox: Path, kind: str) -> Path:
+    """The page of a painting with a moving picture."""
+    birth = Birth(kind, WIDTH, HEIGHT)
+    for colour in (RED, GREEN, BLUE):
+        birth.add(plain(colour))
+    film = birth.moving_picture()
+    assert film is not None and film.suffix == f".{kind}"
+    record = record_of(PurePosixPath("film.jpg"), size=(WIDTH, HEIGHT), timelapse=f"timelapse.{kind}")
+    hang(outbox, record, plain(BLUE), plain(RED), timelapse=film.data)
+    Gallery(outbox).open()
+    return outbox / "film" / "index.html"
 
 
 def is_like(pixel: np.ndarray, colour: tuple[int, int, int]) -> bool:
@@ -180,6 +194,38 @@ class TestThePageOfAPainting:
         browser.find("#newer").click()
 
         browser.wait("document.querySelector('h1').innerText === 'china'")
+
+    def test_the_moving_picture_moves_only_while_somebody_wants_to_see_it(self, browser, tmp_path):
+        page = filmed(tmp_path, "webp")
+        browser.open(page)
+        moved = "(document.querySelector('#birth img').currentSrc || '').endsWith('timelapse.webp')"
+        assert not browser.value(moved)
+        summary = browser.find("#birth summary")
+        summary.send_keys(Keys.ENTER)
+        browser.wait(moved)
+        browser.wait("document.querySelector('#birth img').naturalWidth === 192")
+        summary.send_keys(Keys.ENTER)
+
+        browser.wait("!document.querySelector('#birth img').hasAttribute('src')")
+
+    def test_a_film_plays_when_it_is_opened_and_rests_when_it_is_closed(self, browser, tmp_path):
+        browser.open(filmed(tmp_path, "mp4"))
+        browser.find("#birth summary").click()
+        browser.wait("document.querySelector('video').currentTime > 0.2")
+        browser.find("#birth summary").click()
+
+        browser.wait("document.querySelector('video').paused")
+
+    def test_a_film_waits_for_its_button_where_little_motion_is_asked_for(self, browser, tmp_path):
+        page = filmed(tmp_path, "mp4")
+        browser.emulate(prefers_reduced_motion="reduce")
+        browser.open(page)
+        browser.run("window.toggled = 0; birth.addEventListener('toggle', () => { window.toggled += 1; })")
+        browser.find("#birth summary").click()
+        browser.wait("window.toggled")
+
+        assert browser.value("document.querySelector('video').paused")
+        assert browser.value("document.querySelector('video').controls")
 
     def test_every_link_and_every_picture_is_there(self, browser, china):
         browser.open(china)

@@ -458,6 +458,7 @@ const monetWatch = (() => {
       this.size();
       this.compare();
       if (byId("scrub")) this.stages(record.stages);
+      if (byId("birth")) this.birth();
       if (record.curve.total.length) new Curve(byId("curve"), record);
       this.neighbours();
     },
@@ -504,6 +505,20 @@ const monetWatch = (() => {
       buttons.forEach((button, at) => button.addEventListener("click", () => choose(at)));
       scrub.value = all.length - 1;
       scrub.setAttribute("aria-valuetext", "Finished");
+    },
+
+    /* It moves only after somebody has asked for it, and only until they close it; a film waits for its own button where
+       the system asks for little motion. */
+    birth() {
+      const box = byId("birth");
+      const film = box.querySelector("video");
+      const picture = box.querySelector("img");
+      box.addEventListener("toggle", () => {
+        if (picture && box.open) picture.src = picture.dataset.src;
+        else if (picture) picture.removeAttribute("src");
+        else if (!box.open) film.pause();
+        else if (!matchMedia("(prefers-reduced-motion: reduce)").matches) film.play().catch(() => {});
+      });
     },
 
     /* Who is next is not written into the page: a painting that is added or removed changes no page but its own. */
