@@ -8,8 +8,10 @@ Order of events for one job: ``JobStarted``, then ``JobStep``, ``JobSnapshot`` a
 their numbers, then exactly one of ``JobFinished``, ``JobFailed`` and ``JobStopped``; or ``WorkerDied`` at any point.
 """
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +22,8 @@ from monet_watch.recipes import Recipe
 __all__ = [
     "Allowance",
     "Cancel",
+    "Capabilities",
+    "Health",
     "JobCheckpoint",
     "JobFailed",
     "JobFinished",
@@ -109,7 +113,10 @@ class Stop:
 class WorkerReady:
     """The network is loaded. ``versions`` maps software names to versions; ``device`` is e.g. ``cuda:0``.
 
-    ``precision`` is what the device does best; `JobFinished` says what a painting was painted in.
+    ``precision`` is what the device does best; `JobFinished` says what a painting was painted in. ``memory_bytes`` is
+    what one painting can have there, None where nobody knows; ``node`` names the machine where that is not this one.
+    ``holds`` is the identity of a painting that the worker was at before the daemon came, and goes on with when it is
+    offered; empty where there is none.
     """
 
     device: str
@@ -117,6 +124,9 @@ class WorkerReady:
     precision: str
     threads: int
     versions: Mapping[str, str]
+    memory_bytes: int | None = None
+    node: str = ""
+    holds: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +227,13 @@ class JobStopped:
 
 @dataclass(frozen=True, slots=True)
 class WorkerDied:
-    """The worker is gone: ``reason`` says how, as far as is known. Nothing more comes from it."""
+    """The worker is gone: ``reason`` says how, as far as is known. Nothing more comes from it.
+
+    ``blameless`` says that its job has nothing to do with it, as where a machine leaves a cluster.
+    """
 
     reason: str
+    blameless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +257,54 @@ WorkerEvent = (
 )
 
 
+class Health(StrEnum):
+    """How a worker is."""
+
+    UNSTARTED = "unstarted"
+    LOADING = "loading"
+    IDLE = "idle"
+    PAINTING = "painting"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a worker can do, as far as is known: what `WorkerReady` said, and what its steps have taken since.
+
+    ``kind`` is ``cpu``, ``cuda`` or ``mps``; ``memory_bytes`` is what one painting can have, None where nobody knows.
+    ``step_seconds`` maps sizes, in pixels and each twice the one before, to the seconds of a step at that size.
+    """
+
+    device: str
+    kind: str
+    precision: str
+    memory_bytes: int | None = None
+    node: str = ""
+    step_seconds: Mapping[int, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, ready: WorkerReady) -> "Capabilities":
+        """What is known at first."""
+        kind = ready.device.partition(":")[0]
+        return cls(ready.device, kind, ready.precision, ready.memory_bytes, ready.node)
+
+    def seconds_per_step(self, pixels: int) -> float | None:
+        """Return what a step of a painting of so many pixels takes; None while no step was taken.
+
+        From the nearest size that is known: a step takes as long as it has pixels.
+        """
+        if not self.step_seconds:
+            return None
+        nearest = min(self.step_seconds, key=lambda size: abs(math.log2(size) - math.log2(pixels)))
+        return self.step_seconds[nearest] * pixels / nearest
+
+    def measured(self, pixels: int, seconds: float) -> "Capabilities":
+        """What is known after one more step of a painting of so many pixels."""
+        size = 2 ** round(math.log2(pixels))
+        known = pace(self.step_seconds.get(size), seconds * size / pixels)
+        return replace(self, step_seconds={**self.step_seconds, size: known})
+
+
 class Worker(Protocol):
     """A place where one painting at a time is made. Events go to the callback given when it was made.
 
@@ -264,6 +326,12 @@ class Worker(Protocol):
 
     def alive(self) -> bool:
         """Whether it lives, or its end was told. If not, nobody hears any more what becomes of it."""
+
+    def health(self) -> Health:
+        """How it is, from what it has said last."""
+
+    def capabilities(self) -> Capabilities | None:
+        """What it can do; None before `WorkerReady`. It stays known after its end."""
 
     def stop(self, timeout_seconds: float) -> None:
         """End the worker; kill it if it has not ended after ``timeout_seconds``. No event follows."""

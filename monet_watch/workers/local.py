@@ -18,7 +18,20 @@ from multiprocessing.context import SpawnProcess
 from monet_watch.engine.devices import TorchFacts, look_at_torch
 from monet_watch.errors import MonetWatchError, WorkerError
 from monet_watch.service import leave_no_core, step_back
-from monet_watch.workers.base import Allowance, Cancel, PaintJob, Post, Stop, WeightsFile, WorkerDied, WorkerSaid
+from monet_watch.workers.base import (
+    Allowance,
+    Cancel,
+    Capabilities,
+    Health,
+    PaintJob,
+    Post,
+    Stop,
+    WeightsFile,
+    WorkerDied,
+    WorkerEvent,
+    WorkerSaid,
+)
+from monet_watch.workers.monitor import Monitor
 from monet_watch.workers.murmur import listen, speak_into
 
 __all__ = ["LocalWorker", "measured_step", "torch_facts"]
@@ -55,6 +68,7 @@ class LocalWorker:
         self._outgoing: queue.SimpleQueue[PaintJob | Cancel | Stop | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._end_told = False
+        self._monitor = Monitor()
 
     @property
     def name(self) -> str:
@@ -74,6 +88,7 @@ class LocalWorker:
         if self._connection is not None:
             raise WorkerError(f"The worker {self._device} was started before.")
         self._connection, theirs = _SPAWN.Pipe()
+        self._monitor.started()
         heard, said = _SPAWN.Pipe(duplex=False)
         arguments = (theirs, said, self._weights, self._device, self._allowance)
         try:
@@ -96,6 +111,8 @@ class LocalWorker:
 
         Returns at once, even if the process hangs and takes nothing in.
         """
+        if self._connection is not None:
+            self._monitor.offered()
         self._send(job)
 
     def cancel(self) -> None:
@@ -106,12 +123,21 @@ class LocalWorker:
         """Whether somebody listens to the process, or its end was told."""
         return self._end_told or (self._reader is not None and self._reader.is_alive())
 
+    def health(self) -> Health:
+        """How it is, from what it has said last."""
+        return self._monitor.health
+
+    def capabilities(self) -> Capabilities | None:
+        """What it can do, once it is ready."""
+        return self._monitor.capabilities
+
     def stop(self, timeout_seconds: float) -> None:
         """End the process, by force if it has not ended after ``timeout_seconds``.
 
         A process that even that does not end, because the kernel waits for a device, is left behind.
         """
         self._stopping.set()
+        self._monitor.ended()
         if self._process is None or self._connection is None or self._reader is None:
             return
         self._send(Stop())
@@ -160,7 +186,11 @@ class LocalWorker:
 
     def _tell_end(self, reason: str) -> None:
         self._end_told = True
-        self._post(WorkerDied(reason))
+        self._tell(WorkerDied(reason))
+
+    def _tell(self, event: WorkerEvent) -> None:
+        self._monitor.heard(event)
+        self._post(event)
 
     def _post_events(self) -> str:
         """Post events until there are no more; return the process's own reason for its end, if it could say one."""
@@ -171,7 +201,7 @@ class LocalWorker:
                 if isinstance(event, WorkerDied):
                     return event.reason
                 if not self._stopping.is_set():
-                    self._post(event)
+                    self._tell(event)
         return ""
 
 

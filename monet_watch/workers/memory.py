@@ -13,6 +13,8 @@ from monet_watch.engine.events import Losses
 from monet_watch.errors import WorkerError
 from monet_watch.recipes import Recipe
 from monet_watch.workers.base import (
+    Capabilities,
+    Health,
     JobCheckpoint,
     JobFailed,
     JobFinished,
@@ -27,6 +29,7 @@ from monet_watch.workers.base import (
     WorkerEvent,
     WorkerReady,
 )
+from monet_watch.workers.monitor import Monitor
 
 __all__ = ["MemoryWorker", "tiny_png"]
 
@@ -67,6 +70,7 @@ class MemoryWorker:
         self._script: Iterator[bool] = self._starting()
         self._alive = True
         self._vanished = False
+        self._monitor = Monitor()
 
     @property
     def name(self) -> str:
@@ -82,6 +86,7 @@ class MemoryWorker:
 
     def start(self) -> None:
         """Post `WorkerReady`, unless that is left to the test."""
+        self._monitor.started()
         if self._automatic:
             self._proceed_to_the_end()
 
@@ -94,6 +99,7 @@ class MemoryWorker:
             raise WorkerError(f"The worker {self._name} has a job already.")
         self.jobs.append(job)
         self._job = job
+        self._monitor.offered()
         self._curve = [_losses(number) for number in range(1, 1 + _steps_taken(job))]
         self._script = self._painting(job)
         if self._automatic:
@@ -111,9 +117,18 @@ class MemoryWorker:
         """Whether it lives or its end was told; False only after `vanish`."""
         return not self._vanished
 
+    def health(self) -> Health:
+        """How it pretends to be."""
+        return self._monitor.health
+
+    def capabilities(self) -> Capabilities | None:
+        """What it pretends to be able to do, once it is ready."""
+        return self._monitor.capabilities
+
     def stop(self, timeout_seconds: float) -> None:
         """Say nothing more."""
         self._alive = False
+        self._monitor.ended()
 
     def proceed(self) -> bool:
         """Do the next thing that an automatic worker would do; return whether there was one."""
@@ -219,6 +234,7 @@ class MemoryWorker:
 
     def _post(self, event: WorkerEvent) -> None:
         if self._alive:
+            self._monitor.heard(event)
             self._send(event)
 
 

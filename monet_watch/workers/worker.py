@@ -326,8 +326,8 @@ def measure_step(weights: WeightsFile, device: str, threads: int | None, image_s
     return statistics.median(steps[_WARM_UP_STEPS:])
 
 
-def describe(network: VGG19) -> WorkerReady:
-    """Say where ``network`` runs and with which software."""
+def describe(network: VGG19, memory_bytes: int | None = None) -> WorkerReady:
+    """Say where ``network`` runs, with which software, and that a painting can have ``memory_bytes`` there."""
     device = network.device
     versions = {
         "monet-watch": __version__,
@@ -336,7 +336,8 @@ def describe(network: VGG19) -> WorkerReady:
         "numpy": np.__version__,
         "pillow": PIL.__version__,
     }
-    return WorkerReady(str(device), device_name(device), best_precision(device), torch.get_num_threads(), versions)
+    threads, precision = torch.get_num_threads(), best_precision(device)
+    return WorkerReady(str(device), device_name(device), precision, threads, versions, memory_bytes)
 
 
 def serve(connection: Connection, weights: WeightsFile, device: str, allowance: Allowance) -> None:
@@ -350,8 +351,9 @@ def serve(connection: Connection, weights: WeightsFile, device: str, allowance: 
         try:
             with Decoder(allowance.decode_seconds, lambda: _share_of_memory(allowance)) as decoder:
                 network = load_vgg19(weights.path, weights.sha256, device)
-                sender.send(describe(network))
-                _Server(connection, sender, Painter(network), allowance, decoder.decode).run()
+                server = _Server(connection, sender, Painter(network), allowance, decoder.decode)
+                sender.send(describe(network, server.memory_bytes()))
+                server.run()
         except (MonetWatchError, RuntimeError) as error:  # a device that fails makes torch raise the latter
             sender.send(WorkerDied(str(error)))
 
@@ -422,13 +424,13 @@ class _Server:
                     pass  # a Cancel that crossed the end of its job
 
     def _paint(self, job: PaintJob) -> None:
-        memory_bytes = self._memory_bytes(job.attempt)
+        memory_bytes = self.memory_bytes(job.attempt)
         self._limit_memory(memory_bytes)
         for event in _deferred_events(job, self.painter, self._asked_to_stop, memory_bytes, self.open_picture):
             self.sender.send(event)
         give_back_memory()
 
-    def _memory_bytes(self, attempt: int) -> int | None:
+    def memory_bytes(self, attempt: int = 1) -> int | None:
         """What the next painting may use; on a card, no other worker takes a share of it.
 
         A worker that the kernel ends for want of memory cannot say so: after any death the next attempt takes less.

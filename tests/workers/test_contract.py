@@ -10,6 +10,7 @@ from PIL import Image
 
 from monet_watch.recipes import Recipe
 from monet_watch.workers.base import (
+    Health,
     JobCheckpoint,
     JobFailed,
     JobFinished,
@@ -59,7 +60,8 @@ def place(request, tiny_weights):
     """A worker that is ready; the tests of this module share it, one job after another."""
     place = make_place(request.param, tiny_weights)
     place.worker.start()
-    assert isinstance(place.next_event(), WorkerReady)
+    place.ready = place.next_event()
+    assert isinstance(place.ready, WorkerReady)
     yield place
     place.worker.stop(timeout_seconds=PATIENCE_SECONDS)
 
@@ -148,6 +150,43 @@ def test_a_cancel_without_a_job_says_nothing_and_harms_nothing(place, make_job):
 
 def test_the_name_is_there_before_anything_else(place):
     assert place.worker.name
+
+
+def test_what_a_worker_can_do_is_known_once_it_is_ready_and_its_pace_after_the_first_step(place, make_job):
+    capabilities = place.worker.capabilities()
+    assert (capabilities.device, capabilities.kind) == (place.ready.device, place.ready.device.partition(":")[0])
+    assert (capabilities.precision, capabilities.memory_bytes) == (place.ready.precision, place.ready.memory_bytes)
+
+    place.worker.offer(make_job(steps=3))
+    steps = [event.seconds for event in place.events_until(*ENDS) if isinstance(event, JobStep)]
+    known = place.worker.capabilities()
+    assert known.seconds_per_step(32 * 32) > 0
+    assert known.seconds_per_step(64 * 64) == pytest.approx(4 * known.seconds_per_step(32 * 32))
+    if capabilities.step_seconds == {}:
+        assert min(steps) <= known.seconds_per_step(32 * 32) <= max(steps)
+
+
+def test_a_worker_s_health_follows_its_job(place, make_job):
+    assert place.worker.health() is Health.IDLE
+    place.worker.offer(make_job(steps=5000, save_every=5000))
+    assert place.worker.health() is Health.PAINTING
+    place.events_until(JobStep)
+    assert place.worker.health() is Health.PAINTING
+    place.worker.cancel()
+    place.events_until(JobStopped)
+    assert place.worker.health() is Health.IDLE
+
+
+@pytest.mark.parametrize("kind", ["memory", "local"])
+def test_before_its_start_and_after_its_end_a_worker_says_so(kind, tiny_weights):
+    place = make_place(kind, tiny_weights)
+    assert (place.worker.health(), place.worker.capabilities()) == (Health.UNSTARTED, None)
+    place.worker.start()
+    assert place.worker.health() in (Health.LOADING, Health.IDLE)
+    place.next_event()
+    place.worker.stop(timeout_seconds=PATIENCE_SECONDS)
+    assert place.worker.health() is Health.ENDED
+    assert place.worker.capabilities() is not None
 
 
 @pytest.mark.parametrize("kind", ["memory", "local"])
