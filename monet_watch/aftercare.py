@@ -6,16 +6,17 @@ It moves or goes only if it is still, byte for byte, the photo that was painted.
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from monet_watch.errands import Errands
 from monet_watch.errors import OutboxError, PhotoError
 from monet_watch.inbox.survey import InboxGoneError, read_photo
 from monet_watch.outbox.files import flush, make_folders, sync_folder, write_whole
 
-__all__ = ["Aftercare"]
+__all__ = ["Aftercare", "Caretaker", "LookedAfter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +94,44 @@ class Aftercare:
         path = self.inbox / photo
         path.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAfter:
+    """What became of ``path``, the original of job ``id``: ``words``, empty if nothing; or why it stays."""
+
+    id: int
+    path: PurePosixPath
+    words: str = ""
+    fault: str = ""
+
+
+class Caretaker(Errands[LookedAfter]):
+    """The thread that looks after originals: hundreds at once, each to be read, written and flushed, take minutes.
+
+    ``holds`` says whether a folder of the outbox holds a whole painting: where not, the original may be all there is,
+    and stays.
+    """
+
+    def __init__(
+        self, aftercare: Aftercare, holds: Callable[[PurePosixPath], bool], post: Callable[[LookedAfter], None]
+    ) -> None:
+        super().__init__("caretaker", post)
+        self._aftercare = aftercare
+        self._holds = holds
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything is to become of originals at all."""
+        return self._aftercare.after != "keep"
+
+    def look_after(self, job_id: int, photo: PurePosixPath, sha256: str, folder: PurePosixPath) -> None:
+        """Treat the original of the job whose painting lies in ``folder``: `LookedAfter` follows."""
+        self.ask(lambda: self._looked_after(job_id, photo, sha256, folder))
+
+    def _looked_after(self, job_id: int, photo: PurePosixPath, sha256: str, folder: PurePosixPath) -> LookedAfter:
+        try:
+            words = self._aftercare(photo, sha256) if self._holds(folder) else ""
+        except Exception as error:  # the thread must live on
+            return LookedAfter(job_id, photo, fault=str(error))
+        return LookedAfter(job_id, photo, words)

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
+from monet_watch.aftercare import LookedAfter
 from monet_watch.arrivals import Arrivals
 from monet_watch.crew import FromWorker
 from monet_watch.dispatch import Dispatch
@@ -59,7 +60,7 @@ _DESK_SECONDS = 1.0
 _DUE_IN_ANY_CASE = ("heartbeat", "watchdog", "tidy")  # at the end, too, when nothing else is tended to
 _FIRST_OUTAGE_SECONDS, _LONGEST_OUTAGE_SECONDS = 1.0, 30.0  # between two tries to use a ledger that cannot be used
 
-Message = WatchMessage | SurveyMessage | FromWorker | StopAsked | ReloadAsked
+Message = WatchMessage | SurveyMessage | FromWorker | LookedAfter | StopAsked | ReloadAsked
 """All that can arrive in the mailbox."""
 
 
@@ -318,7 +319,7 @@ class Daemon:
 
     def _is_quiet(self) -> bool:
         counts = self._parts.ledger.counts()
-        if self._parts.arrivals.busy or counts[JobState.RUNNING]:
+        if self._parts.arrivals.busy or self._parts.dispatch.caring or counts[JobState.RUNNING]:
             return False
         return not counts[JobState.QUEUED] or self._parts.dispatch.paused  # nobody is there to clear a full disk
 
@@ -355,6 +356,8 @@ class Daemon:
                 self._inbox_gone(reason, remedy)
             case FromWorker():
                 self._parts.dispatch.handle(message)
+            case LookedAfter():
+                self._parts.dispatch.looked_after(message)
             case ReloadAsked():
                 self._read_config()
 
@@ -584,6 +587,8 @@ class Daemon:
             self._watched_at = clock
         if not self._parts.arrivals.attended:
             return "The thread that looks through the inbox"
+        if not self._parts.dispatch.attended:
+            return "The thread that looks after originals"
         if not self._parts.dispatch.staffed:
             return "The thread that listens to a worker"
         if self._stop_at is None and clock - self._watched_at > _WATCH_PATIENCE_SECONDS:

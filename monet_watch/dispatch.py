@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from monet_watch.aftercare import Aftercare
+from monet_watch.aftercare import Caretaker, LookedAfter
 from monet_watch.arrivals import Arrivals
 from monet_watch.checkpoints import Checkpoints
 from monet_watch.crew import Crew, FromWorker, Place
@@ -78,7 +78,7 @@ class DispatchParts:
     arrivals: Arrivals
     checkpoints: Checkpoints
     undelivered: Undelivered
-    aftercare: Aftercare
+    caretaker: Caretaker
     crew: Crew
     tell: Listener
     clock: Callable[[], float]
@@ -123,6 +123,8 @@ class Dispatch:
         self._forecasts = Forecasts()
         self._has_more = False
         self._exhausted: _Exhausted | None = None
+        self._in_care: set[int] = set()
+        self._stays: dict[PurePosixPath, str] = {}  # originals that could not be put away, and why
 
     # For the loop.
 
@@ -134,6 +136,11 @@ class Dispatch:
     def busy(self) -> bool:
         """Whether a worker holds a job."""
         return self._crew.busy
+
+    @property
+    def caring(self) -> bool:
+        """Whether an original is being looked after."""
+        return bool(self._in_care)
 
     @property
     def helpless(self) -> WorkerError | None:
@@ -148,6 +155,11 @@ class Dispatch:
     def staffed(self) -> bool:
         """Whether each device has a worker that lives, or gets one at a time that is known. At the end none has to."""
         return self._draining or self._crew.staffed
+
+    @property
+    def attended(self) -> bool:
+        """Whether somebody looks after originals."""
+        return self._parts.caretaker.alive()
 
     @property
     def paused(self) -> bool:
@@ -225,14 +237,11 @@ class Dispatch:
                 place.job = None
 
     def admit(self, job: Job) -> None:
-        """A job is queued, or was found done: copy what is painted already, and look after the original.
-
-        Where the painting is not in the outbox (any more), the original may be all that there is, and stays.
-        """
+        """A job is queued, or was found done: copy what is painted already, and look after the original."""
         if job.state is JobState.QUEUED:
             with contextlib.suppress(OutboxError):  # it is tried, and told, when its turn comes
                 self._copy_if_painted(job)
-        elif job.state is JobState.DONE and job.folder is not None and self._parts.outbox.surely_holds(job.folder):
+        elif job.state is JobState.DONE and job.folder is not None:
             self._look_after(job)
 
     def handle(self, message: FromWorker) -> None:
@@ -607,13 +616,20 @@ class Dispatch:
             self._parts.arrivals.report(job, reason, remedy)
 
     def _look_after(self, job: Job) -> None:
-        try:
-            words = self._parts.aftercare(job.path, job.photo_sha256 or "")
-        except OutboxError as error:
-            self._tell("problem", f"The original stays where it is: {error}", job, Level.WARNING)
-            return
-        if words:
-            self._tell("removed", words, job)
+        if self._parts.caretaker.has_work and job.id not in self._in_care:
+            self._in_care.add(job.id)
+            self._parts.caretaker.look_after(job.id, job.path, job.photo_sha256 or "", _folder(job))
+
+    def looked_after(self, message: LookedAfter) -> None:
+        """Tell what became of an original; what keeps it is told once, however often that is tried."""
+        self._in_care.discard(message.id)
+        before = self._stays.pop(message.path, "")
+        if message.fault:
+            self._stays[message.path] = message.fault
+        if message.fault and message.fault != before:
+            self._tell("problem", f"The original stays where it is: {message.fault}", message, Level.WARNING)
+        elif message.words:
+            self._tell("removed", message.words, message)
 
     # What passes.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from monet_watch import weights
-from monet_watch.aftercare import Aftercare
+from monet_watch.aftercare import Aftercare, Caretaker
 from monet_watch.arrivals import Arrivals, ArrivalsParts
 from monet_watch.checkpoints import Checkpoints
 from monet_watch.claim import OutboxClaim
@@ -140,8 +140,8 @@ def _run_and_renew(rooms: "_Rooms") -> Outcome:
     """Run the daemon, and with every config that is taken over another one, in the same process."""
     crew = rooms.crew()
     while True:
-        with rooms.surveyor() as surveyor, rooms.with_gallery() as open_rooms:
-            daemon = open_rooms.daemon(surveyor, crew)
+        with rooms.surveyor() as surveyor, rooms.caretaker() as caretaker, rooms.with_gallery() as open_rooms:
+            daemon = open_rooms.daemon(surveyor, caretaker, crew)
             outcome = daemon.run()
         if daemon.renewal is None:
             return outcome
@@ -287,6 +287,11 @@ class _Rooms:
     def surveyor(self) -> Surveyor:
         return Surveyor(self.config.inbox, self.sieve, self.house.mailbox.post, self.limit_bytes)
 
+    def caretaker(self) -> Caretaker:
+        config = self.config
+        aftercare = Aftercare(config.inbox, config.after, config.archive, self.limit_bytes)
+        return Caretaker(aftercare, self.outbox.surely_holds, self.house.mailbox.post)
+
     @contextlib.contextmanager
     def with_gallery(self) -> Iterator["_Rooms"]:
         """The rooms and, if the config wants one, the gallery that is kept of what goes on in them."""
@@ -317,10 +322,10 @@ class _Rooms:
         if config.weights != self.config.weights:
             find_weights(config, self.house.environ)
 
-    def daemon(self, surveyor: Surveyor, crew: Crew) -> Daemon:
+    def daemon(self, surveyor: Surveyor, caretaker: Caretaker, crew: Crew) -> Daemon:
         # Arrivals hand jobs to dispatch, and dispatch hands doubtful ones back: the one circle in the house.
         arrivals = self._arrivals(surveyor, lambda job: dispatch.admit(job))
-        dispatch = self._dispatch(arrivals, crew)
+        dispatch = self._dispatch(arrivals, caretaker, crew)
         config, post = self.config, self.house.mailbox.post
         parts = DaemonParts(
             mailbox=self.house.mailbox,
@@ -372,7 +377,7 @@ class _Rooms:
         )
         return Arrivals(parts, admit)
 
-    def _dispatch(self, arrivals: Arrivals, crew: Crew) -> Dispatch:
+    def _dispatch(self, arrivals: Arrivals, caretaker: Caretaker, crew: Crew) -> Dispatch:
         config = self.config
         parts = DispatchParts(
             inbox=config.inbox,
@@ -381,7 +386,7 @@ class _Rooms:
             arrivals=arrivals,
             checkpoints=self.checkpoints,
             undelivered=self.undelivered,
-            aftercare=Aftercare(config.inbox, config.after, config.archive, self.limit_bytes),
+            caretaker=caretaker,
             crew=crew,
             tell=self.house.tell,
             clock=time.monotonic,

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from monet_watch.aftercare import Aftercare
+from monet_watch.aftercare import Aftercare, Caretaker
 from monet_watch.arrivals import Arrivals, ArrivalsParts
 from monet_watch.checkpoints import Checkpoints
 from monet_watch.config import Config
@@ -165,6 +165,8 @@ class Rehearsal:
     def _assemble(self, sieve: Sieve) -> Daemon:
         folder_settings = FolderSettings(self.inbox, Defaults(self._settings), StyleLibrary())
         outbox = Outbox(self.outbox)
+        aftercare = Aftercare(self.inbox, self._after, self.archive, LIMIT_BYTES)
+        self.caretaker = self._stack.enter_context(Caretaker(aftercare, outbox.surely_holds, self.mailbox.post))
         self.arrivals = Arrivals(
             ArrivalsParts(
                 inbox=self.inbox,
@@ -190,7 +192,7 @@ class Rehearsal:
                 arrivals=self.arrivals,
                 checkpoints=self.checkpoints,
                 undelivered=self.undelivered,
-                aftercare=Aftercare(self.inbox, self._after, self.archive, LIMIT_BYTES),
+                caretaker=self.caretaker,
                 crew=Crew(self._devices, self._hire, self.mailbox.post, self.clock, self._hang_seconds),
                 tell=self.notices.append,
                 clock=self.clock,
@@ -291,7 +293,7 @@ class Rehearsal:
         """Turn the loop until nobody has anything to say, without a tick of the clock."""
         while True:
             before = (self.mailbox.taken, self._surveyor.asked)
-            waits = self._surveyor.asked != self._surveyor.answered
+            waits = self._surveyor.asked != self._surveyor.answered or self.dispatch.caring
             self.daemon.turn(0.05 if waits else 0.0)
             if not waits and (self.mailbox.taken, self._surveyor.asked) == before:
                 return

@@ -1,10 +1,12 @@
 """Which job goes where: attempts, deaths, deliveries that fail, copies, names that collide, and restarts."""
 
 import shutil
+import threading
 from pathlib import PurePosixPath
 
 import pytest
 
+from monet_watch.aftercare import Aftercare
 from monet_watch.errors import WorkerError
 from monet_watch.inbox.hints import FileTouched
 from monet_watch.ledger import JobState
@@ -833,6 +835,7 @@ def test_what_lies_in_the_outbox_already_is_not_painted_over(busy_house):
 def test_what_was_running_when_the_daemon_was_killed_goes_on_from_its_checkpoint(tmp_path):
     with Rehearsal(tmp_path, automatic=False) as house:
         house.worker.ready()
+        house.rest()
         house.drop("a.jpg")
         house.drop("b.jpg", b"b")
         house.rest()
@@ -978,6 +981,59 @@ def test_an_original_stays_while_the_painting_that_it_led_to_is_not_there(tmp_pa
         assert not path.exists()
 
 
+def test_while_originals_are_put_away_the_daemon_goes_on_with_everything_else(tmp_path, monkeypatch):
+    """A share on which each takes long: here it hangs until the test lets it go on."""
+    goes_on = threading.Event()
+    put_away = Aftercare.__call__
+
+    def slowly(*args: object) -> str:
+        assert goes_on.wait(600)
+        return put_away(*args)
+
+    with Rehearsal(tmp_path, after="delete") as house:
+        house.rest()
+        monkeypatch.setattr(Aftercare, "__call__", slowly)
+        paths = [house.drop(f"{number}.jpg", b"%d" % number) for number in range(60)]
+        while len(house.records()) < len(paths):
+            house.clock.now += 1
+            house.daemon.turn(0.01)
+        house.manager.words.clear()
+        house.clock.now += 60
+        house.daemon.turn()
+        assert "WATCHDOG=1" in house.manager.words
+        assert house.dispatch.caring
+        assert all(path.exists() for path in paths)
+        goes_on.set()
+        house.rest()
+        assert not house.dispatch.caring
+        assert not any(path.exists() for path in paths)
+        assert len(house.told("removed")) == len(paths)
+
+
+def test_an_original_is_put_away_once_however_often_it_is_seen_meanwhile(tmp_path, monkeypatch):
+    calls, goes_on = [], threading.Event()
+
+    def slowly(_self: Aftercare, photo: PurePosixPath, _sha256: str) -> str:
+        calls.append(photo)
+        assert goes_on.wait(600)
+        return ""
+
+    with Rehearsal(tmp_path, after="delete") as house:
+        house.rest()
+        monkeypatch.setattr(Aftercare, "__call__", slowly)
+        house.drop("a.jpg")
+        while not calls:
+            house.clock.now += 1
+            house.daemon.turn(0.01)
+        scanned_at = house.ledger.watch_state().scanned_at
+        while house.ledger.watch_state().scanned_at < scanned_at + 600:
+            house.clock.now += 100
+            house.daemon.turn(0.01)
+        goes_on.set()
+        house.rest()
+        assert len(calls) == 1
+
+
 def test_an_original_that_cannot_be_put_away_stays_and_the_reason_is_told(tmp_path):
     with Rehearsal(tmp_path, after="move") as house:
         house.archive.write_bytes(b"a file where the archive should be")
@@ -985,7 +1041,11 @@ def test_an_original_that_cannot_be_put_away_stays_and_the_reason_is_told(tmp_pa
         house.rest()
         assert path.exists()
         assert house.records() == ["a"]
-        assert any("stays where it is" in text for text in house.told("problem", "a.jpg"))
+        for _ in range(3):
+            house.advance(300)
+            house.rest()
+        (told,) = house.told("problem", "a.jpg")
+        assert "stays where it is" in told
         house.archive.unlink()
         house.advance(300)
         house.rest()

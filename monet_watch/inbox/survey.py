@@ -16,16 +16,14 @@ import errno
 import hashlib
 import os
 import stat
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from queue import SimpleQueue
-from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final
 
+from monet_watch.errands import Errands
 from monet_watch.errors import MonetWatchError, PhotoError, PhotoTooLargeError
 from monet_watch.inbox.ignore import Kind, Sieve
 from monet_watch.inbox.settle import FileFacts
@@ -52,7 +50,6 @@ __all__ = [
 
 _ROOT = PurePosixPath()
 _CHUNK_BYTES = 1 << 20
-_CLOSE_SECONDS = 5.0
 
 # Windows knows none of these flags, nor opening relative to a folder; there, looking before opening has to be enough.
 _FOLDER_FLAGS: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
@@ -224,57 +221,29 @@ def read_photo(root: Path, path: PurePosixPath, limit_bytes: int) -> tuple[bytes
     return data, facts
 
 
-class Surveyor:
-    """One background thread that scans and hashes, in the order of the requests, and posts what it found.
+class Surveyor(Errands[SurveyMessage]):
+    """The thread that scans and hashes. Files of more than ``limit_bytes`` are not hashed.
 
-    ``post`` is called from that thread; it must only post. Files of more than ``limit_bytes`` are not hashed.
-    Requests are answered until `close`; nothing is posted after it.
+    Requests are answered until `close`, which breaks off what is under way.
     """
 
     def __init__(self, root: Path, sieve: Sieve, post: Callable[[SurveyMessage], None], limit_bytes: int) -> None:
+        super().__init__("surveyor", post)
         self._root = root
         self._sieve = sieve
-        self._post = post
         self._limit_bytes = limit_bytes
-        self._closing = threading.Event()
-        self._requests: SimpleQueue[Callable[[], SurveyMessage] | None] = SimpleQueue()
-        # A daemon thread: one that hangs on a dead network mount must not keep the program from ending.
-        self._thread = threading.Thread(target=self._work, name="surveyor", daemon=True)
-        self._thread.start()
 
     def scan(self, sub: PurePosixPath = _ROOT) -> None:
         """Scan the folder ``sub``: `Scanned` or `InboxGone` follows."""
-        self._requests.put(lambda: self._scan(sub))
+        self.ask(lambda: self._scan(sub))
 
     def hash(self, path: PurePosixPath) -> None:
         """Hash the file at ``path``: `Hashed`, `HashFailed` or `InboxGone` follows."""
-        self._requests.put(lambda: self._hash(path))
-
-    def alive(self) -> bool:
-        """Whether requests are answered: the thread runs."""
-        return self._thread.is_alive()
-
-    def close(self) -> None:
-        """End the thread. What it has not begun is dropped, what it has begun is broken off."""
-        self._closing.set()
-        self._requests.put(None)
-        self._thread.join(_CLOSE_SECONDS)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def _work(self) -> None:
-        while (request := self._requests.get()) is not None and not self._closing.is_set():
-            message = request()
-            if not self._closing.is_set():
-                self._post(message)
+        self.ask(lambda: self._hash(path))
 
     def _scan(self, sub: PurePosixPath) -> SurveyMessage:
         try:
-            return survey(self._root, self._sieve, sub, self._closing.is_set)
+            return survey(self._root, self._sieve, sub, self.closing)
         except InboxGoneError as error:
             return InboxGone(error.message, error.remedy)
         except Exception as error:  # the thread must live on, and a scan that failed must not look like an empty folder
@@ -295,7 +264,7 @@ class Surveyor:
         left = 0
         with _reading(self._root, path, self._limit_bytes) as (file, facts):
             left = facts.size
-            while left >= 0 and not self._closing.is_set() and (chunk := file.read(_CHUNK_BYTES)):
+            while left >= 0 and not self.closing() and (chunk := file.read(_CHUNK_BYTES)):
                 digest.update(chunk)
                 left -= len(chunk)
         if left:

@@ -113,7 +113,7 @@ FAULT_POINTS: Mapping[str, Moment] = {
     "checkpoint not removed": Moment("os:unlink", _BEFORE, "*.checkpoint"),
     "checkpoint removed": Moment("os:unlink", _AFTER, "*.checkpoint"),
     # The original is looked after.
-    "original untouched": Moment("monet_watch.aftercare:Aftercare.__call__", _BEFORE),
+    "original untouched": Moment("monet_watch.aftercare:Aftercare.__call__", _BEFORE, after=_REMOVED),
     "folder of the archive made": Moment("os:mkdir", _AFTER, "*/archive/*", after=_MOVE),
     **_file("archived photo", "*/archive/*", after=_MOVE),
     "archived photo without its time": Moment("os:utime", _BEFORE, "*/archive/*", after=_MOVE),

@@ -1,0 +1,58 @@
+"""What takes time, off the loop: a thread that does one thing after the other and posts what came of each."""
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+__all__ = ["Errands"]
+
+_CLOSE_SECONDS = 5.0
+
+_Message = TypeVar("_Message")
+
+
+class Errands(Generic[_Message]):
+    """A background thread named ``name``, at work until `close`. ``post`` is called from it, and must only post.
+
+    Nothing is posted after `close`. What it is asked to do must not raise, and returns the message to post.
+    """
+
+    def __init__(self, name: str, post: Callable[[_Message], None]) -> None:
+        self._post = post
+        self._closing = threading.Event()
+        self._requests: SimpleQueue[Callable[[], _Message] | None] = SimpleQueue()
+        # A daemon thread: one that hangs on a dead network mount must not keep the program from ending.
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def ask(self, errand: Callable[[], _Message]) -> None:
+        """Have ``errand`` done after all that was asked for before."""
+        self._requests.put(errand)
+
+    def closing(self) -> bool:
+        """Whether what is under way is to be broken off."""
+        return self._closing.is_set()
+
+    def alive(self) -> bool:
+        """Whether anything that is asked for will be done: the thread runs."""
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        """End the thread. What it has not begun is dropped; what it has begun has a moment to come to its end."""
+        self._closing.set()
+        self._requests.put(None)
+        self._thread.join(_CLOSE_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _work(self) -> None:
+        while (errand := self._requests.get()) is not None and not self._closing.is_set():
+            message = errand()
+            if not self._closing.is_set():
+                self._post(message)
