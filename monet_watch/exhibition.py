@@ -4,7 +4,7 @@ Everything here runs in the daemon's loop and takes no time worth a word: the fi
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
 
@@ -32,18 +32,28 @@ class Exhibition:
         self._now = now
         self._longer: Overview | None = None  # as the lists were when they were last looked at
         self._mark: object = None
-        self._told = ""
+        self._told = self._own_trouble = ""
 
     def update(self, overview: Overview) -> None:
         """The loop shows how things stand."""
-        with contextlib.suppress(LedgerError):  # whoever needs the ledger more tells of it
+        with self._apart():
             self._show(overview, awake=True)
-        self._tell_trouble()
+        self._tell_trouble(self._curator.trouble or self._own_trouble)
 
     def heard(self, notice: Notice) -> None:
         """The daemon told something."""
-        with contextlib.suppress(LedgerError):
+        with self._apart():
             self._hear(notice)
+
+    @contextlib.contextmanager
+    def _apart(self) -> Iterator[None]:
+        """The boundary: whatever is wrong with the gallery, painting goes on."""
+        try:
+            yield
+        except LedgerError:
+            pass  # whoever needs the ledger more tells of it
+        except Exception as error:
+            self._own_trouble = f"The gallery is not complete: {type(error).__name__}: {error}."
 
     def _hear(self, notice: Notice) -> None:
         match notice.event:
@@ -58,7 +68,10 @@ class Exhibition:
 
     def preview(self, job: Job, event: WorkerEvent) -> None:
         """A worker said something of ``job``."""
-        identity = job.identity or ""
+        with self._apart():
+            self._keep_pictures(job.identity or "", event)
+
+    def _keep_pictures(self, identity: str, event: WorkerEvent) -> None:
         match event:
             case JobStarted():
                 self._keep(identity, "photo", event.thumbnail)
@@ -82,8 +95,8 @@ class Exhibition:
         longer = replace(self._longer, running=overview.running, resting=overview.resting)
         self._curator.show(_moment(longer, self._now(), awake))
 
-    def _tell_trouble(self) -> None:
-        trouble = self._curator.trouble
+    def _tell_trouble(self, trouble: str) -> None:
+        """Tell it once, until it is over or another one."""
         if trouble and trouble != self._told:
             self._tell("problem", f"{trouble} Painting goes on.", level=Level.WARNING)
         self._told = trouble

@@ -299,7 +299,7 @@ class _Rooms:
             yield self
             return
         patience = _GALLERY_SECONDS if self.house.once else _GALLERY_SECONDS_AT_A_STOP
-        with Curator(self.config.outbox, self.state, patience) as curator:
+        with Curator(self.outbox, self.state, patience) as curator:
             exhibition = Exhibition(curator, self.ledger, self.house.tell, time.time)
             listen = _both(self.house.listen, exhibition.heard)
             yield replace(self, house=replace(self.house, listen=listen), exhibition=exhibition)

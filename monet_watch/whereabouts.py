@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from monet_watch.errors import OutboxError
 from monet_watch.inbox.mounts import Mounts, mountinfo
+from monet_watch.outbox.gallery.gallery import PAGE_NAME
 
 __all__ = ["Whereabouts"]
 
@@ -45,9 +46,9 @@ class Whereabouts:
         return str(mount.point) if mount else ""
 
     def _is_used(self) -> bool:
-        """Whether anything but what a daemon itself leaves at a start is there."""
+        """Whether anything but what a daemon itself leaves at a start is there: no painting is as an index.html."""
         try:
-            return any(not path.name.startswith(".") for path in self._root.iterdir())
+            return any(not path.name.startswith(".") and path.name != PAGE_NAME for path in self._root.iterdir())
         except OSError:
             return False
 

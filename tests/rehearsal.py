@@ -18,6 +18,7 @@ from monet_watch.crew import Crew
 from monet_watch.daemon import Daemon, DaemonParts, Mailbox, Message
 from monet_watch.delivery import read_record
 from monet_watch.dispatch import Dispatch, DispatchParts
+from monet_watch.exhibition import Exhibition
 from monet_watch.hours import ActiveHours
 from monet_watch.housekeeping import Housekeeping
 from monet_watch.inbox.hints import FileGone, FileTouched
@@ -37,7 +38,7 @@ from monet_watch.service import Notifier
 from monet_watch.settings import Defaults, FolderSettings, StyleSettings, is_settings_file, is_style_picture
 from monet_watch.styles.library import StyleLibrary
 from monet_watch.undelivered import Undelivered
-from monet_watch.workers.base import Post, WeightsFile, Worker
+from monet_watch.workers.base import Post, WeightsFile, Worker, WorkerEvent
 from monet_watch.workers.memory import MemoryWorker, tiny_png
 
 __all__ = ["LIMIT_BYTES", "Clock", "Rehearsal"]
@@ -134,6 +135,7 @@ class Rehearsal:
         self.notices: list[Notice] = []
         self.workers: list[MemoryWorker] = []
         self.watches: list[ScriptedWatch] = []
+        self.exhibitions: list[Exhibition] = []
         self.view = View()
         self.manager = Manager()
         self.blind = False  # whether no watch can be started
@@ -179,7 +181,7 @@ class Rehearsal:
                 surveyor=self._surveyor,
                 ledger=self.ledger,
                 outbox=outbox,
-                tell=self.notices.append,
+                tell=self.tell,
                 now=self.clock,
             ),
             lambda job: self.dispatch.admit(job),
@@ -194,11 +196,12 @@ class Rehearsal:
                 undelivered=self.undelivered,
                 caretaker=self.caretaker,
                 crew=Crew(self._devices, self._hire, self.mailbox.post, self.clock, self._hang_seconds),
-                tell=self.notices.append,
+                tell=self.tell,
                 clock=self.clock,
                 now=self.time_of_day,
                 limit_bytes=LIMIT_BYTES,
                 limit_pixels=10**9,
+                preview=self._preview,
             )
         )
         return Daemon(
@@ -211,14 +214,14 @@ class Rehearsal:
                     self.requests,
                     self.ledger,
                     outbox,
-                    self.notices.append,
+                    self.tell,
                     self.time_of_day,
                     Effects(self.arrivals.again, self.dispatch.hurry),
                 ),
                 make_watch=self._make_watch,
                 notifier=self.manager,
                 view=self.view,
-                tell=self.notices.append,
+                tell=self.tell,
                 clock=self.clock,
                 now=self.time_of_day,
                 renew_claim=lambda: None,
@@ -304,6 +307,16 @@ class Rehearsal:
         while self.settling.changing:
             self.clock.now = max(self.clock.now, self.settling.next_due() or 0.0)
             self.turn()
+
+    def tell(self, notice: Notice) -> None:
+        """What the daemon says."""
+        self.notices.append(notice)
+        for each in self.exhibitions:
+            each.heard(notice)
+
+    def _preview(self, job: Job, event: WorkerEvent) -> None:
+        for each in self.exhibitions:
+            each.preview(job, event)
 
     # What can be seen.
 

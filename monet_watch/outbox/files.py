@@ -233,6 +233,10 @@ class Outbox:
         self._stages_kept = stages_kept
         self._check = check
 
+    def require(self) -> None:
+        """Raise OutboxError where the folder is not the outbox, such as while its share is not mounted."""
+        self._check()
+
     def choose_folder(
         self, photo: PurePosixPath, identity: str, is_taken: Callable[[PurePosixPath], bool]
     ) -> PurePosixPath:

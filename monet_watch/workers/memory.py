@@ -140,7 +140,7 @@ class MemoryWorker:
 
     def begin(self) -> None:
         """The photo is decoded."""
-        self._post(JobStarted(self.job.job_id, _SIZE, _SIZE, len(self._curve) + 1))
+        self._post(JobStarted(self.job.job_id, _SIZE, _SIZE, len(self._curve) + 1, _WEBP))
 
     def step(self, count: int = 1) -> None:
         """``count`` steps have been taken."""
@@ -150,7 +150,8 @@ class MemoryWorker:
 
     def snapshot(self) -> None:
         """The painting as it is after the last step."""
-        self._post(JobSnapshot(self.job.job_id, len(self._curve), tiny_png(len(self._curve) % 256)))
+        number = len(self._curve)
+        self._post(JobSnapshot(self.job.job_id, number, tiny_png(number % 256), _WEBP))
 
     def checkpoint(self) -> None:
         """A checkpoint after the last step."""

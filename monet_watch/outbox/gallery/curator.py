@@ -15,6 +15,7 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from monet_watch.errors import MonetWatchError
+from monet_watch.outbox.files import Outbox
 from monet_watch.outbox.gallery.gallery import Gallery, Thumbnail
 from monet_watch.outbox.gallery.moment import Moment
 
@@ -57,15 +58,20 @@ class _Orders:
 
 
 class Curator:
-    """Keeps the gallery of the outbox at ``root`` while the context lasts. Its methods may be called from any thread.
+    """Keeps the gallery of ``outbox`` while the context lasts. Its methods may be called from any thread.
 
-    ``patience_seconds`` is how long the end waits for what is still to be written.
+    ``patience_seconds`` is how long the end waits for what is still to be written, ``pause_seconds`` how long it waits
+    before what could not be written is tried again.
     """
 
-    def __init__(self, root: Path, state: Path, patience_seconds: float = 1.0) -> None:
-        self._gallery = Gallery(root)
+    def __init__(
+        self, outbox: Outbox, state: Path, patience_seconds: float = 1.0, pause_seconds: float = _PAUSE_SECONDS
+    ) -> None:
+        self._outbox = outbox
+        self._gallery = Gallery(outbox.root)
         self._lock = gallery_lock(state)
         self._patience_seconds = patience_seconds
+        self._pause_seconds = pause_seconds
         self._changed = threading.Condition()
         self._orders = _Orders(sweep=True)
         self._closed = False
@@ -115,7 +121,7 @@ class Curator:
         while (orders := self._next()) is not None:
             left = self._carry_out(orders)
             now = time.monotonic()
-            self._retry_at = now + _PAUSE_SECONDS if left else now
+            self._retry_at = now + self._pause_seconds if left else now
             if orders.moment is not None:
                 self._show_at = now + _SHOW_SECONDS
             with self._changed:
@@ -154,6 +160,7 @@ class Curator:
 
     def _write(self, orders: _Orders) -> None:
         gallery = self._gallery
+        self._outbox.require()  # in what an unmounted share leaves behind a gallery would pass for paintings
         gallery.open()
         for thumbnail in orders.thumbnails.values():
             gallery.keep(thumbnail)
