@@ -24,7 +24,7 @@ from PIL.Image import Transpose
 from monet_watch.engine.kinds import RAW, Kind, ends_early, has_empty_tail, kind_of
 from monet_watch.errors import NotAPhotoError, PhotoError, PhotoTooLargeError, TruncatedPhotoError
 
-__all__ = ["Details", "Photo", "decode", "fitted_size", "resize", "resize_exactly"]
+__all__ = ["Details", "Photo", "decode", "fitted_size", "pixels_of", "resize", "resize_exactly"]
 
 Image.init()
 pillow_heif.register_heif_opener()
@@ -198,6 +198,15 @@ def _too_large(pixels: int, limit_pixels: int) -> PhotoTooLargeError:
         f"It has {pixels:,} pixels, and the limit is {limit_pixels:,}.",
         "Make the picture smaller, or raise the limit in the configuration.",
     )
+
+
+def pixels_of(data: bytes) -> int:
+    """Return how many pixels a picture says that it has, without decoding it; 0 where it does not say."""
+    with contextlib.suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            return opened.width * opened.height
+    return 0
 
 
 def _check_developed(opened: Image.Image) -> None:

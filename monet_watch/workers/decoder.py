@@ -24,7 +24,7 @@ from typing import IO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from monet_watch.engine.photo import Details, Photo, decode
+from monet_watch.engine.photo import Details, Photo, decode, pixels_of
 from monet_watch.errors import NotAPhotoError, PhotoError, PhotoTooLargeError, TruncatedPhotoError, WorkerError
 from monet_watch.workers.limits import address_space_bytes, limit_address_space
 
@@ -82,7 +82,8 @@ class Decoder:
         """As `monet_watch.engine.photo.decode`, in the child.
 
         Raises what that raises, and NotAPhotoError too where the picture takes too long or a codec crashes;
-        MemoryError where the system ended the child, and WorkerError where somebody did.
+        MemoryError where the system ended the child, and WorkerError where somebody did, or where there is less memory
+        at present than such a picture may take.
         """
         if self._process is None or self._process.poll() is not None:
             self._end()
@@ -148,6 +149,8 @@ def _answered(process: subprocess.Popen[bytes], limit_pixels: int) -> Photo:
     """What the child answers. Raises EOFError, OSError, ValueError, TypeError or KeyError where it makes no sense."""
     assert process.stdout is not None
     answer = json.loads(_line(process.stdout))
+    if "short" in answer:
+        raise _short_of_memory(int(answer["short"]))
     if "error" in answer:
         raise _ERRORS[answer["error"]](str(answer["message"]), str(answer["remedy"]))
     height, width = int(answer["height"]), int(answer["width"])
@@ -158,6 +161,14 @@ def _answered(process: subprocess.Popen[bytes], limit_pixels: int) -> Photo:
     image = _samples(process.stdout, (height, width, 3))
     alpha = _samples(process.stdout, (height, width)) if answer["has_alpha"] else None
     return Photo(image, alpha, date_taken, details)
+
+
+def _short_of_memory(needed_bytes: int) -> WorkerError:
+    mebibytes = needed_bytes >> 20
+    return WorkerError(
+        f"There is not enough memory to open it at present: that may take {mebibytes:,} MiB.",
+        "It is opened when memory is free; or make the picture smaller.",
+    )
 
 
 def _details(answer: dict[str, object]) -> Details:
@@ -205,11 +216,11 @@ def main() -> None:
     at_rest = address_space_bytes()
     while request := sys.stdin.buffer.read(_REQUEST.size):
         size, limit_pixels, memory_bytes, seconds = _REQUEST.unpack(request)
-        data = sys.stdin.buffer.read(size)
         if at_rest is not None:
-            limit_address_space(at_rest + len(data) + memory_bytes)
+            limit_address_space(at_rest + size + memory_bytes)
+        data = sys.stdin.buffer.read(size)
         with _alarm_after(seconds):
-            answer, samples = _answer(data, limit_pixels)
+            answer, samples = _answer(data, limit_pixels, memory_bytes)
         sys.stdout.buffer.write(json.dumps(answer).encode("ascii") + b"\n")
         for each in samples:
             sys.stdout.buffer.write(each.data.cast("B"))
@@ -243,10 +254,15 @@ def _alarm_after(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _answer(data: bytes, limit_pixels: int) -> tuple[dict[str, object], tuple[NDArray[np.uint8], ...]]:
+def _answer(
+    data: bytes, limit_pixels: int, memory_bytes: int
+) -> tuple[dict[str, object], tuple[NDArray[np.uint8], ...]]:
     try:
         photo = decode(data, limit_pixels)
     except PhotoError as error:
+        needed = memory_to_open(pixels_of(data), None)
+        if isinstance(error, PhotoTooLargeError) and memory_bytes < needed <= memory_to_open(limit_pixels, None):
+            return {"short": needed}, ()  # an honest picture of this size may take more than it was given
         return {"error": type(error).__name__, "message": error.message, "remedy": error.remedy}, ()
     height, width = photo.image.shape[:2]
     facts: dict[str, object] = {"height": height, "width": width, "has_alpha": photo.alpha is not None}

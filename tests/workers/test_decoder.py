@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monet_watch.engine.photo import Details, decode
+import monet_watch.workers.decoder as decoder_module
+from monet_watch.engine.photo import Details, Photo, decode
 from monet_watch.errors import NotAPhotoError, PhotoTooLargeError, TruncatedPhotoError, WorkerError
+from monet_watch.troubles import passes
 from monet_watch.workers.decoder import BYTES_PER_PIXEL, SPARE_BYTES, Decoder, memory_to_open
 
 LIMIT = 10**6
@@ -127,11 +129,42 @@ def greedy_picture(side):
 
 
 @linux_only
-def test_a_picture_that_takes_too_much_memory_is_told_and_the_next_one_is_opened():
+def test_a_lack_of_memory_is_told_as_one_that_passes_and_the_next_picture_is_opened():
     with Decoder(SECONDS, free_bytes=lambda: 40 * 2**20) as decoder:
-        with pytest.raises(PhotoTooLargeError, match="memory"):
+        with pytest.raises(WorkerError, match="not enough memory to open it at present") as caught:
             decoder.decode(greedy_picture(3000), 10**7)
+        assert passes(caught.value)
         assert decoder.decode(png(), LIMIT).image.shape == (30, 40, 3)
+
+
+@linux_only
+def test_a_picture_is_opened_when_the_memory_that_it_lacked_is_free():
+    free = [40 * 2**20]
+    with Decoder(SECONDS, free_bytes=lambda: free[0]) as decoder:
+        with pytest.raises(WorkerError):
+            decoder.decode(greedy_picture(3000), 10**7)
+        free[0] = 2**40
+        assert decoder.decode(greedy_picture(3000), 10**7).image.shape == (3000, 3000, 3)
+
+
+@pytest.mark.parametrize(
+    ("memory_bytes", "limit", "verdict"),
+    [
+        (SPARE_BYTES + 1200 * BYTES_PER_PIXEL, LIMIT, "PhotoTooLargeError"),
+        (SPARE_BYTES + 1200 * BYTES_PER_PIXEL - 1, LIMIT, "short"),
+        (1, 1199, "PhotoTooLargeError"),
+    ],
+)
+def test_a_picture_that_takes_more_than_its_size_explains_or_is_above_the_limit_is_no_lack_of_memory(
+    monkeypatch, memory_bytes, limit, verdict
+):
+    def greedy(data: bytes, limit_pixels: int) -> Photo:
+        raise PhotoTooLargeError("There is not enough memory to open it.")
+
+    monkeypatch.setattr(decoder_module, "decode", greedy)
+    answer, samples = decoder_module._answer(png(), limit, memory_bytes)
+    assert answer.get("error", "short") == verdict
+    assert not samples
 
 
 def test_the_memory_is_what_such_pictures_need_or_most_of_what_there_is():
