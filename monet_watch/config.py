@@ -158,6 +158,7 @@ class Config(BaseModel):
     style_library: _Paths = ()
     weights: Annotated[Literal["oxford", "torchvision"] | Path, BeforeValidator(_weights)] = "oxford"
     devices: _Devices = ("auto",)
+    workers_per_device: Annotated[int, Strict(), Field(ge=1, le=64)] = 1
     threads: Annotated[int, Strict(), Field(ge=1, le=1024)] | None = None
     memory_limit: _Memory | None = None
     hang_seconds: _Number = Field(600.0, ge=1, le=86400)

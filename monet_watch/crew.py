@@ -1,5 +1,6 @@
 """Who paints: the devices, the workers that are hired for them, and what becomes of those that die or hang.
 
+Where the devices are ``auto``, the first worker finds them, takes one, and the others are staffed as soon as it tells.
 A device whose worker dies gets another one, after a pause that grows with every death in a row; while it cannot be
 used the others go on. A worker that gives no sign of life for too long is ended and replaced as if it had died.
 Everything here runs in the daemon's loop. Workers post their events to the mailbox as `FromWorker`.
@@ -10,12 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from monet_watch.forecast import pixels_in_one_piece
 from monet_watch.ledger import Job
 from monet_watch.scheduling import IdleWorker
 from monet_watch.troubles import pause
 from monet_watch.workers.base import JobStep, Post, Worker, WorkerEvent, WorkerReady, pace
 
-__all__ = ["HANG_SECONDS", "Crew", "FromWorker", "Place", "WorkerFactory"]
+__all__ = ["AUTO", "HANG_SECONDS", "Crew", "FromWorker", "Place", "WorkerFactory"]
+
+AUTO = "auto"
+"""Stands for every device that there is, until a worker has found them."""
 
 HANG_SECONDS = 600.0
 """A worker that is silent for so long is taken to hang, unless its steps are known to take longer."""
@@ -24,6 +29,7 @@ _LONGEST_STEPS = 20  # of a painting: so many times its longest step a worker ma
 _BEFORE_STEPS = 6  # times as long may it take to load the network, or from the offer of a photo to its first step
 _LONGEST_GAP_SECONDS = 10.0  # counted between two looks: while the daemon itself stands still nobody is heard
 
+_FAILURES_REMEMBERED = 100  # of a place
 _STYLES_REMEMBERED = 8  # by a worker: as many as its memory of styles has room for
 
 _FIRST_RESTART_SECONDS = 1.0
@@ -49,7 +55,8 @@ class Place:
     ``deaths`` are those in a row, with no job brought to its end between them, ``failed_starts`` those of them that
     came before the network was loaded; ``last_words`` is the last one's reason. ``silent_seconds`` is how long nothing
     was heard of a worker that has something to do. ``speed`` is the work (see `monet_watch.scheduling`) that its
-    paintings took, by the second, ``styles`` the keys of the settings that its worker painted with lately.
+    paintings took, by the second, ``styles`` the keys of the settings that its worker painted with lately, ``failed``
+    the jobs whose last attempt was here and ended with the worker.
     """
 
     number: int
@@ -68,6 +75,7 @@ class Place:
     silent_seconds: float = 0.0
     speed: float | None = None
     styles: deque[str] = field(default_factory=lambda: deque(maxlen=_STYLES_REMEMBERED))
+    failed: deque[int] = field(default_factory=lambda: deque(maxlen=_FAILURES_REMEMBERED))
 
     @property
     def idle(self) -> bool:
@@ -99,7 +107,9 @@ class Place:
 
     def as_idle(self) -> IdleWorker:
         """Its worker, as the choice of a job for it needs to know it."""
-        return IdleWorker(self.number, self.speed, styles=frozenset(self.styles))
+        ready = self.ready
+        largest = None if ready is None else pixels_in_one_piece(ready.memory_bytes, ready.precision)
+        return IdleWorker(self.number, self.speed, largest, frozenset(self.styles), frozenset(self.failed))
 
     def has_painted(self, work: float, seconds: float) -> None:
         """Its worker has done so much work in so many seconds."""
@@ -128,14 +138,26 @@ class Crew:
         post: Callable[[FromWorker], None],
         clock: Callable[[], float],
         hang_seconds: float = HANG_SECONDS,
+        workers_per_device: int = 1,
     ) -> None:
-        self.places = tuple(Place(number, device) for number, device in enumerate(devices))
+        self.places: list[Place] = []
+        self._per_device = workers_per_device
         self._make_worker = make_worker
         self._post = post
         self._clock = clock
         self._hang_seconds = hang_seconds
         self._looked_at = clock()
         self._draining = False
+        for device in devices:
+            self._add(device, 1 if device == AUTO else workers_per_device)
+
+    def _add(self, device: str, count: int = 1) -> None:
+        self.places += [Place(len(self.places) + number, device) for number in range(count)]
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The device of each place."""
+        return tuple(place.device for place in self.places)
 
     @property
     def busy(self) -> bool:
@@ -163,7 +185,7 @@ class Crew:
 
     def open(self) -> None:
         """Start a worker at each place that has none and is to get none."""
-        for place in self.places:
+        for place in self.places if not self._draining else ():
             if place.worker is None and place.restart_at is None:
                 self._hire(place)
 
@@ -197,9 +219,25 @@ class Crew:
         place = self.places[message.place]
         return place if message.hire == place.hire else None
 
+    def has_found(self, place: Place, devices: Sequence[str]) -> None:
+        """The worker at ``place`` has found these devices, of which it takes the first: staff the others, too."""
+        if place.device != AUTO:
+            return
+        place.device = devices[0]
+        for device in devices:
+            self._add(device, self._per_device - self.devices.count(device))
+        self.open()
+
     def is_ready(self, place: Place, ready: WorkerReady) -> None:
         """The worker has loaded the network."""
         place.ready, place.failed_starts = ready, 0
+
+    def has_failed_at(self, place: Place, job: Job) -> None:
+        """The worker at ``place`` died in the middle of ``job``: its next attempt is to be elsewhere, if it can."""
+        for each in self.places:
+            if job.id in each.failed:
+                each.failed.remove(job.id)
+        place.failed.append(job.id)
 
     def dismiss(self, place: Place, reason: str) -> None:
         """The worker is dead, or is to be; unless all are to stop, another one is started after a pause."""

@@ -36,6 +36,7 @@ from monet_watch.scheduling import Candidate, assign
 from monet_watch.troubles import FIRST_PAUSE, pause
 from monet_watch.undelivered import Undelivered
 from monet_watch.workers.base import (
+    DevicesFound,
     JobCheckpoint,
     JobFailed,
     JobFinished,
@@ -251,6 +252,8 @@ class Dispatch:
             return
         place.heard(message.event)
         match message.event:
+            case DevicesFound(devices):
+                self._crew.has_found(place, devices)
             case WorkerReady() as ready:
                 self._on_ready(place, ready)
             case WorkerDied(reason):
@@ -264,6 +267,7 @@ class Dispatch:
 
     def _on_ready(self, place: Place, ready: WorkerReady) -> None:
         self._crew.is_ready(place, ready)
+        self._exhausted = None
         text = f"{ready.device} is ready: {ready.device_name}, {ready.precision}, {ready.threads} threads."
         self._tell("worker-ready", text, details={"device": ready.device})
 
@@ -271,6 +275,7 @@ class Dispatch:
         job = place.job
         self._tell("worker-died", f"The worker on {place.device} stopped: {reason}", job or "", Level.ERROR)
         if job is not None:
+            self._crew.has_failed_at(place, job)
             self._after_death(job, reason)
         self._crew.dismiss(place, reason)
         if place.has_just_broken:

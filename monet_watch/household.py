@@ -17,7 +17,7 @@ from monet_watch.checkpoints import Checkpoints
 from monet_watch.claim import OutboxClaim
 from monet_watch.config import Config, state_folder
 from monet_watch.console import ConsoleView
-from monet_watch.crew import Crew, FromWorker, WorkerFactory
+from monet_watch.crew import AUTO, Crew, FromWorker, WorkerFactory
 from monet_watch.daemon import HEARTBEAT_SECONDS, Daemon, DaemonParts, Mailbox, Outcome, View
 from monet_watch.dispatch import Dispatch, DispatchParts
 from monet_watch.errors import AlreadyRunningError, SettingsError
@@ -402,25 +402,37 @@ class _Rooms:
     def crew(self) -> Crew:
         """Whoever paints, not yet at work."""
         config, post = self.config, self.house.mailbox.post
-        make_worker = _worker_factory(self.weights, config)
-        return Crew(config.devices, make_worker, post, time.monotonic, config.hang_seconds)
+        make_worker = _worker_factory(self.weights, config, lambda: crew.devices)
+        count = config.workers_per_device
+        crew = Crew(config.devices, make_worker, post, time.monotonic, config.hang_seconds, count)
+        return crew
 
 
-def _worker_factory(weights_file: WeightsFile, config: Config) -> WorkerFactory:
-    on_host = [device for device in config.devices if not device.startswith("cuda")]  # as a Mac's card is as well
+def _worker_factory(weights_file: WeightsFile, config: Config, devices: Callable[[], Sequence[str]]) -> WorkerFactory:
+    """``devices`` tells the device of each worker that there is, or will be."""
 
     def make_worker(device: str, post: Post) -> Worker:
-        # One with a card of its own asks little of the cores, so that it takes none from those who paint with them.
-        sharers = len(on_host if device in on_host else config.devices)
+        all_devices = [AUTO] * config.workers_per_device if device == AUTO else devices()
         return LocalWorker(
             device,
             weights_file,
             post,
             config.threads,
             config.memory_limit,
-            sharers,
+            _sharers(device, all_devices),
             config.nice,
             config.decode_seconds,
+            all_devices.count(device),
+            finds_others=device == AUTO,
         )
 
     return make_worker
+
+
+def _sharers(device: str, devices: Sequence[str]) -> int:
+    """How many workers share the processor with one on ``device``.
+
+    One with a card of its own asks little of the cores, so that it takes none from those who paint with them.
+    """
+    on_host = [each for each in devices if not each.startswith("cuda")]  # as a Mac's card is as well
+    return len(on_host if device in on_host else devices)

@@ -18,7 +18,12 @@ __all__ = ["RESTART_KEYS", "WORKER_KEYS", "ConfigFile", "FileMark", "Renewal", "
 RESTART_KEYS = frozenset({"inbox", "outbox", "state", "log.format"})
 """What a running daemon cannot change."""
 
-WORKER_KEYS = frozenset({"weights", "devices", "threads", "memory_limit", "nice", "hang_seconds", "decode_seconds"})
+WORKER_KEYS = frozenset(
+    {
+        *("weights", "devices", "workers_per_device", "threads", "memory_limit"),
+        *("nice", "hang_seconds", "decode_seconds"),
+    }
+)
 """What workers are made of."""
 
 FileMark = tuple[int, int, int]

@@ -14,12 +14,13 @@ small new drops before the bulk. What it leaves equal is one *tie*, within which
    that are about as fast, at one that need not tile it, then at one that holds its style.
 
 A picture that is too large for every idle worker is painted in tiles by the one that is quickest even so, and no
-worker is left idle because it is slow.
+worker is left idle because it is slow. One exception: a job in the middle of which a worker died goes to another one,
+where there is one, busy or not: if the device is to blame, it must not fail the job for good.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 __all__ = ["Assignment", "Candidate", "IdleWorker", "assign"]
@@ -50,13 +51,14 @@ class IdleWorker:
     """A worker that waits for a job, at the place with this ``number``.
 
     ``speed`` is the work it does in a second, ``largest`` how many pixels it paints in one piece; None: not known.
-    ``styles`` are those that it has measured and remembers.
+    ``styles`` are those that it has measured and remembers, ``failed`` the jobs that last failed at its place.
     """
 
     number: int
     speed: float | None = None
     largest: float | None = None
     styles: frozenset[str] = frozenset()
+    failed: frozenset[int] = frozenset()
 
     def pieces(self, pixels: float) -> int:
         """In about how many pieces it paints a picture."""
@@ -77,11 +79,15 @@ def assign(candidates: Sequence[Candidate], idle: Iterable[IdleWorker], workers:
     Candidates that are equal in turn are in the order in which they were queued. ``workers`` counts all, busy or not.
     The effort grows with the number of candidates times that of idle workers.
     """
+    if workers == 1:
+        idle = [replace(worker, failed=frozenset()) for worker in idle]  # there is no other
     usual = _usual_speed(idle := tuple(idle))
     free = sorted(idle, key=lambda worker: (-(worker.speed or usual), -(worker.largest or math.inf), worker.number))
     chosen = _chosen(candidates, free, quickest_first=workers == 1)
-    places = _placed(chosen, free, usual)
-    return tuple(Assignment(places[each.job_id], each.job_id) for each in chosen)
+    places = _placed([job for job, _ in chosen], free, usual)
+    if any(job_id in worker.failed for worker in free for job_id in places if places[job_id] == worker.number):
+        places = {job.job_id: worker.number for job, worker in chosen}
+    return tuple(Assignment(places[job.job_id], job.job_id) for job, _ in chosen)
 
 
 def _usual_speed(idle: Sequence[IdleWorker]) -> float:
@@ -90,22 +96,21 @@ def _usual_speed(idle: Sequence[IdleWorker]) -> float:
     return sum(known) / len(known) if known else 1.0
 
 
-def _chosen(candidates: Sequence[Candidate], free: Sequence[IdleWorker], quickest_first: bool) -> list[Candidate]:
-    """The candidates that begin: each worker in turn takes the best for it out of the tie that is under way."""
+def _chosen(
+    candidates: Sequence[Candidate], free: Sequence[IdleWorker], quickest_first: bool
+) -> list[tuple[Candidate, IdleWorker]]:
+    """The candidates that begin: each worker in turn takes the best for it out of the first tie that has any."""
     ties = [list(tie) for _, tie in groupby(sorted(candidates, key=lambda each: each.turn), lambda each: each.turn)]
-    chosen: list[Candidate] = []
+    chosen: list[tuple[Candidate, IdleWorker]] = []
     taken: set[str] = set()
     for position, worker in enumerate(free):
-        while ties and not (tie := [each for each in ties[0] if each.identity not in taken]):
-            ties.pop(0)
-        if not ties:
-            break
         wish = _Wish(worker, frozenset().union(*(other.styles for other in free[position + 1 :])), quickest_first)
-        best = min(range(len(tie)), key=lambda index: wish.rank(tie[index], index))
-        taken.add(tie[best].identity)
-        chosen.append(tie.pop(best))
-        ties[0] = tie
-    return chosen
+        ties = [left for tie in ties if (left := [each for each in tie if each.identity not in taken])]
+        best = next((found for tie in ties if (found := wish.best(tie)) is not None), None)
+        if best is not None:
+            taken.add(best.identity)
+            chosen.append((best, worker))
+    return sorted(chosen, key=lambda pair: pair[0].turn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,12 @@ class _Wish:
     others: frozenset[str]
     quickest_first: bool
 
-    def rank(self, candidate: Candidate, index: int) -> tuple[int, int, int, int]:
+    def best(self, tie: Sequence[Candidate]) -> Candidate | None:
+        able = (pair for pair in enumerate(tie) if pair[1].job_id not in self.worker.failed)
+        found = min(able, key=lambda pair: self._rank(pair[1], pair[0]), default=None)
+        return None if found is None else found[1]
+
+    def _rank(self, candidate: Candidate, index: int) -> tuple[int, int, int, int]:
         length = _class(candidate.work)
         style = 0 if candidate.style in self.worker.styles else 1 + (candidate.style in self.others)
         is_tiled = self.worker.pieces(candidate.pixels) > 1
@@ -134,11 +144,12 @@ def _placed(chosen: Sequence[Candidate], free: Sequence[IdleWorker], usual: floa
     return places
 
 
-def _cost(candidate: Candidate, worker: IdleWorker, usual: float) -> tuple[int, int, bool, int]:
+def _cost(candidate: Candidate, worker: IdleWorker, usual: float) -> tuple[bool, int, int, bool, int]:
     seconds = candidate.work / (worker.speed or usual)
     pieces = worker.pieces(candidate.pixels)
     tiled = _TILED if pieces > 1 else 1.0
-    return _class(seconds * tiled), pieces, candidate.style not in worker.styles, worker.number
+    has_failed = candidate.job_id in worker.failed
+    return has_failed, _class(seconds * tiled), pieces, candidate.style not in worker.styles, worker.number
 
 
 def _class(amount: float) -> int:

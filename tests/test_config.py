@@ -64,7 +64,8 @@ def test_every_key_is_read(write, etc):
     config = load_config(
         write(
             "inbox: in\noutbox: out\nstate: s\nstyle_library: [lib, /lib]\nweights: w.pth\n"
-            "devices: [cpu, 'cuda:1']\nthreads: 3\nmemory_limit: 6 GiB\nhang_seconds: 90\nretry_seconds: 5\n"
+            "devices: [cpu, 'cuda:1']\nworkers_per_device: 2\nthreads: 3\n"
+            "memory_limit: 6 GiB\nhang_seconds: 90\nretry_seconds: 5\n"
             "settle_seconds: 1\nrescan_seconds: 60\n"
             "watch: polling\npolling_seconds: 0.5\nactive_hours: 22:00-07:00\nnice: 19\n"
             "after: move\narchive: arch\ngallery: false\nignore: ['*.bak', 'a/**']\n"
@@ -80,6 +81,7 @@ def test_every_key_is_read(write, etc):
         "style_library": (etc / "lib", Path("/lib")),
         "weights": etc / "w.pth",
         "devices": ("cpu", "cuda:1"),
+        "workers_per_device": 2,
         "threads": 3,
         "memory_limit": 6 * 2**30,
         "hang_seconds": 90.0,

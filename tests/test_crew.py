@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from monet_watch.crew import Crew
+from monet_watch.forecast import pixels_in_one_piece
 from monet_watch.ledger import Job, JobState
 from monet_watch.recipes import Recipe
 from monet_watch.workers.base import PaintJob, PictureFile, WorkerReady
@@ -136,3 +137,74 @@ def test_the_longest_pause_is_an_hour(office):
     for _ in range(100):
         office.crew.dismiss(office.place, "no such device")
     assert office.crew.next_due() == office.clock.now + 3600.0
+
+
+def hired(devices, **options):
+    """A crew, and the devices that workers were made for, in that order."""
+    made = []
+
+    def hire(device, post):
+        made.append(device)
+        return MemoryWorker(post, device, automatic=False)
+
+    crew = Crew(devices, hire, lambda message: None, Clock(), HANG_SECONDS, **options)
+    crew.open()
+    return crew, made
+
+
+def test_each_device_gets_as_many_workers_as_are_asked_for():
+    crew, made = hired(("cuda:0", "cpu"), workers_per_device=2)
+    assert made == ["cuda:0", "cuda:0", "cpu", "cpu"]
+    assert [place.number for place in crew.places] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("found", "after"),
+    [
+        (("cpu",), ["auto", "cpu"]),
+        (("cuda:0", "cuda:1"), ["auto", "cuda:0", "cuda:1", "cuda:1"]),
+    ],
+)
+def test_so_does_each_of_those_that_auto_stands_for(found, after):
+    crew, made = hired(("auto",), workers_per_device=2)
+    assert made == ["auto"]
+    crew.has_found(crew.places[0], found)
+    assert made == after
+    assert list(crew.devices) == [device for device in found for _ in range(2)]
+
+
+def test_devices_that_are_found_twice_are_staffed_once():
+    crew, made = hired(("auto",))
+    for _ in range(2):
+        crew.has_found(crew.places[0], ("cuda:0", "cuda:1"))
+    assert made == ["auto", "cuda:1"]
+
+
+def test_devices_that_are_found_while_all_are_to_stop_are_not_staffed():
+    crew, made = hired(("auto",))
+    crew.drain()
+    crew.has_found(crew.places[0], ("cuda:0", "cuda:1"))
+    assert made == ["auto"]
+
+
+def test_a_worker_is_known_by_what_it_has_painted_and_by_the_memory_that_it_tells():
+    crew, _ = hired(("cuda:0",))
+    place, job = crew.places[0], Job(1, PurePosixPath("a.jpg"), JobState.RUNNING, 1, 1, settings_key="monet")
+    crew.is_ready(place, WorkerReady("cuda:0", "a card", "bf16", 1, {}, memory_bytes=8 * 2**30))
+    fresh = place.as_idle()
+    assert (fresh.speed, fresh.styles) == (None, frozenset())
+    assert fresh.largest == pixels_in_one_piece(8 * 2**30, "bf16")
+    place.take(job)
+    place.has_painted(work=3000.0, seconds=10.0)
+    assert (place.as_idle().speed, place.as_idle().styles) == (300.0, {"monet"})
+
+
+def test_a_worker_that_replaces_another_has_measured_no_style_and_is_as_fast_as_the_other_was():
+    crew, _ = hired(("cuda:0",))
+    place = crew.places[0]
+    place.take(Job(1, PurePosixPath("a.jpg"), JobState.RUNNING, 1, 1, settings_key="monet"))
+    place.has_painted(work=3000.0, seconds=10.0)
+    crew.dismiss(place, "it was ended by SIGKILL")
+    crew.hurry()
+    crew.replace_dead()
+    assert (place.as_idle().speed, place.as_idle().styles) == (300.0, frozenset())

@@ -278,6 +278,77 @@ def test_a_device_that_cannot_be_used_is_tried_again_after_growing_pauses_while_
         assert cpu.job.photo.name == "a.jpg"
 
 
+def test_a_job_whose_device_failed_goes_to_another_one_and_the_device_is_tried_with_the_next_job(tmp_path):
+    with Rehearsal(tmp_path, automatic=False, devices=("cuda:0", "cuda:1")) as house:
+        bad, good = house.workers
+        bad.ready()
+        good.ready()
+        house.rest()
+        for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg"):
+            house.drop(name, name.encode())
+            house.rest()
+        assert (bad.job.photo.name, good.job.photo.name) == ("a.jpg", "b.jpg")
+        bad.die("the device cuda:0 failed: CUDA error: an illegal memory access was encountered")
+        house.turn()
+        house.advance(1.0)
+        house.worker.ready()
+        house.turn()
+        assert house.worker.job.photo.name == "c.jpg"
+        assert house.states("a.jpg") == ["queued"]
+        while good.job.photo.name == "b.jpg":
+            good.proceed()
+            house.turn()
+        assert good.job.photo.name == "a.jpg"
+        assert good.job.attempt == 2
+
+
+def test_a_device_that_fails_every_job_fails_none_of_them_while_there_is_another_device(tmp_path):
+    with Rehearsal(tmp_path, automatic=False, devices=("cuda:0", "cuda:1")) as house:
+        for worker in house.workers:
+            worker.ready()
+        house.rest()
+        good, names = house.workers[1], [f"{number}.jpg" for number in range(6)]
+        for name in names:
+            house.drop(name, name.encode())
+        house.rest()
+        while [house.states(name) for name in names] != [["done"]] * 6:
+            bad = next(worker for worker in reversed(house.workers) if worker is not good)
+            if bad._job is not None:
+                bad.die("the device cuda:0 failed")
+            while good.proceed():
+                pass
+            house.advance(3600.0)
+            house.worker.ready()
+            house.turn()
+        assert house.problems() == []
+        assert {house.record(name[0]).times.attempts for name in names} <= {1, 2}
+
+
+def test_auto_is_every_device_that_the_first_worker_finds(tmp_path):
+    with Rehearsal(tmp_path, automatic=False, devices=("auto",)) as house:
+        assert [worker.name for worker in house.workers] == ["auto"]
+        house.worker.find("cuda:0", "cuda:1", "cuda:2")
+        house.turn()
+        assert [worker.name for worker in house.workers] == ["auto", "cuda:1", "cuda:2"]
+        for worker in house.workers:
+            worker.ready()
+        house.rest()
+        for name in ("a.jpg", "b.jpg", "c.jpg"):
+            house.drop(name, name.encode())
+        house.rest()
+        assert [house.states(name) for name in ("a.jpg", "b.jpg", "c.jpg")] == [["running"]] * 3
+
+
+def test_the_first_device_that_auto_stands_for_is_tried_again_by_its_name_when_it_fails(tmp_path):
+    with Rehearsal(tmp_path, automatic=False, devices=("auto",)) as house:
+        house.worker.find("cuda:0", "cuda:1")
+        house.turn()
+        house.workers[0].die("no memory left on the device")
+        house.turn()
+        house.advance(1.0)
+        assert [worker.name for worker in house.workers] == ["auto", "cuda:1", "cuda:0"]
+
+
 def test_a_single_run_for_which_no_worker_can_be_started_ends_with_an_error(tmp_path):
     with Rehearsal(tmp_path, automatic=False, once=True) as house:
         for pause in (1.0, 2.0):

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -53,15 +54,21 @@ def stream(tmp_path):
         yield stream
 
 
+def allowances(tmp_path, config):
+    """What the workers of a crew are allowed, one after the other."""
+    weights = WeightsFile("oxford", tmp_path / "weights.bin", "00" * 32)
+    rooms = household._Rooms(House(config, {}, None, Mailbox()), None, None, tmp_path, weights, None, None)
+    crew = rooms.crew()
+    return [crew._make_worker(place.device, lambda event: None)._allowance for place in crew.places]
+
+
 @pytest.mark.parametrize(
     ("devices", "sharers"),
     [
-        (("auto",), 1),
-        (("cpu",), 1),
-        (("cuda:0", "cuda:1"), 2),
-        (("cpu", "cuda:0"), 1),
-        (("cuda:0", "cpu"), 2),
-        (("cpu", "mps"), 2),
+        (("cpu",), [1]),
+        (("cuda:0", "cuda:1"), [2, 2]),
+        (("cpu", "cuda:0"), [1, 2]),
+        (("cpu", "mps"), [2, 2]),
     ],
 )
 def test_a_worker_is_allowed_what_the_config_says_and_those_on_a_card_of_their_own_share_the_cores_with_all(
@@ -69,15 +76,37 @@ def test_a_worker_is_allowed_what_the_config_says_and_those_on_a_card_of_their_o
 ):
     limits = {"threads": 3, "memory_limit": "1 GiB", "nice": 7, "decode_seconds": 8.0}
     config = load_config(None, {"devices": devices, **limits})
-    weights = WeightsFile("oxford", tmp_path / "weights.bin", "00" * 32)
-    worker = household._worker_factory(weights, config)(devices[0], lambda event: None)
+    usual = Allowance(3, memory_bytes=2**30, nice=7, decode_seconds=8.0)
 
-    assert worker._allowance == Allowance(3, memory_bytes=2**30, sharers=sharers, nice=7, decode_seconds=8.0)
+    assert allowances(tmp_path, config) == [replace(usual, sharers=count) for count in sharers]
+
+
+@pytest.mark.parametrize(
+    ("devices", "sharers", "sharers_of_card"),
+    [
+        (("cpu",), [3] * 3, [3] * 3),
+        (("cuda:0", "cuda:1"), [6] * 6, [3] * 6),
+        (("cuda:0", "cpu"), [6] * 3 + [3] * 3, [3] * 6),
+    ],
+)
+def test_workers_of_one_device_share_its_memory_and_all_of_them_the_cores(tmp_path, devices, sharers, sharers_of_card):
+    found = allowances(tmp_path, load_config(None, {"devices": devices, "workers_per_device": 3}))
+
+    assert [each.sharers for each in found] == sharers
+    assert [each.sharers_of_card for each in found] == sharers_of_card
+    assert not any(each.finds_others for each in found)
+
+
+def test_where_the_devices_are_to_be_found_one_worker_begins_with_that(tmp_path):
+    (found,) = allowances(tmp_path, load_config(None, {"workers_per_device": 2}))
+
+    assert (found.finds_others, found.sharers, found.sharers_of_card) == (True, 2, 2)
 
 
 OTHERS = {
     "weights": "torchvision",
     "devices": ("cpu",),
+    "workers_per_device": 2,
     "threads": 3,
     "memory_limit": "1 GiB",
     "hang_seconds": 7.0,

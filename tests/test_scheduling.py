@@ -72,6 +72,17 @@ def test_of_two_copies_one_begins():
     assert begun([job(1, identity="same"), job(2, identity="same"), job(3)], TWO) == {0: 1, 1: 3}
 
 
+def test_a_job_goes_to_another_worker_than_that_which_died_of_it_whose_own_turn_is_the_next_job():
+    blamed = IdleWorker(0, failed=frozenset({1}))
+    assert begun([job(1, turn=1), job(2, turn=2)], [blamed], workers=2) == {0: 2}
+    assert begun([job(1, turn=1), job(2, turn=2)], [blamed, IdleWorker(1)]) == {0: 2, 1: 1}
+    assert begun([job(1)], [blamed], workers=2) == {}
+
+
+def test_where_there_is_no_other_worker_a_job_goes_to_that_which_died_of_it():
+    assert begun([job(1)], [IdleWorker(0, failed=frozenset({1}))]) == {0: 1}
+
+
 # Who paints which.
 
 
@@ -134,6 +145,21 @@ def test_no_worker_stays_idle_while_there_is_a_job_that_is_not_a_copy(jobs, idle
     found = assign(jobs, idle, len(idle) + busy)
     assert len(found) == min(len(idle), len({each.identity for each in jobs}))
     assert len({each.number for each in found} & {each.number for each in idle}) == len(found)
+
+
+@given(candidates, idle_workers, st.integers(1, 5), st.data())
+def test_no_job_is_begun_again_where_a_worker_died_of_it_and_nobody_else_waits_for_that(jobs, idle, busy, data):
+    """Each job has failed at one place at the most: the last one counts."""
+    numbers = st.sampled_from([each.number for each in idle]) if idle else st.none()
+    failed = {each.job_id: data.draw(numbers) for each in jobs[::2]}
+    blamed = [
+        replace(each, failed=frozenset(job_id for job_id, number in failed.items() if number == each.number))
+        for each in idle
+    ]
+    found = assign(jobs, blamed, len(idle) + busy)
+    assert all(failed.get(each.job_id) != each.number for each in found)
+    others = {each.identity for each in jobs if each.job_id not in failed}
+    assert len(found) >= min(len(idle), len(others))
 
 
 @given(candidates, idle_workers, st.integers(0, 5))

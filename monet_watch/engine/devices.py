@@ -9,7 +9,7 @@ from monet_watch.errors import SettingsError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["DeviceFacts", "TorchFacts", "device_name", "look_at_torch"]
+__all__ = ["DeviceFacts", "TorchFacts", "device_name", "every_device", "look_at_torch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,15 @@ def _look_at_device(asked: str) -> DeviceFacts:
         return DeviceFacts(asked, fault=error.message, remedy=error.remedy)
     except RuntimeError as error:
         return DeviceFacts(asked, fault=f"The device {asked} fails: {str(error).partition(chr(10))[0]}")
+
+
+def every_device() -> tuple[str, ...]:
+    """Return every CUDA device that this process may see (CUDA_VISIBLE_DEVICES), else Metal's, else the processor."""
+    import torch
+
+    if torch.cuda.is_available():
+        return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count()))
+    return ("mps",) if torch.backends.mps.is_available() else ("cpu",)
 
 
 def device_name(device: "torch.device") -> str:

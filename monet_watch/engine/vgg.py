@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from monet_watch.engine.devices import every_device
 from monet_watch.engine.precision import Precision
 from monet_watch.engine.tiles import Tile, block_of, split
 from monet_watch.engine.weights import IMAGENET_MEAN, IMAGENET_STD, load_convolutions
@@ -242,19 +243,13 @@ def pick_device(wish: str = "auto") -> torch.device:
     Raises SettingsError on a name that torch does not know, or a device that this machine does not have.
     """
     if wish == "auto":
-        return torch.device(_best_device())
+        return torch.device(every_device()[0])
     try:
         return torch.empty(0, device=wish).device
     except (RuntimeError, AssertionError, ImportError) as error:  # torch has no class of its own for any of these
         reason = str(error).partition(". ")[0].partition("\n")[0]
         message = f"There is no device {wish!r} here ({reason})."
         raise SettingsError(message, "Use auto, cpu, cuda:0, or mps, whichever the machine has.") from error
-
-
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda:0"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def load_vgg19(path: Path, sha256: str | None = None, device: str = "auto") -> VGG19:

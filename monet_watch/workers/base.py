@@ -23,6 +23,7 @@ __all__ = [
     "Allowance",
     "Cancel",
     "Capabilities",
+    "DevicesFound",
     "Health",
     "JobCheckpoint",
     "JobFailed",
@@ -68,7 +69,8 @@ class Allowance:
 
     ``nice`` (0 to 19) says how far it steps back where others want the processor, ``decode_seconds`` what opening one
     picture may take. What is None is for the worker to find; it then takes its share, where ``sharers`` workers paint
-    on one processor.
+    on one processor, and ``sharers_of_card`` on its card. ``finds_others`` says that it is to tell which devices there
+    are beside the one that it takes, and that each of them gets as many workers as this one.
     """
 
     threads: int | None = None
@@ -76,6 +78,8 @@ class Allowance:
     sharers: int = 1
     nice: int = 0
     decode_seconds: float = 120.0
+    sharers_of_card: int = 1
+    finds_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,13 @@ class Cancel:
 @dataclass(frozen=True, slots=True)
 class Stop:
     """To a worker: stop the job under way, then end."""
+
+
+@dataclass(frozen=True, slots=True)
+class DevicesFound:
+    """Before `WorkerReady`, from a worker that was asked to find them: it takes the first of ``devices``."""
+
+    devices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +255,8 @@ class WorkerSaid:
 
 
 WorkerEvent = (
-    WorkerReady
+    DevicesFound
+    | WorkerReady
     | JobStarted
     | JobStep
     | JobSnapshot

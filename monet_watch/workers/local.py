@@ -57,11 +57,13 @@ class LocalWorker:
         sharers: int = 1,
         nice: int = 0,
         decode_seconds: float = 120.0,
+        sharers_of_card: int = 1,
+        finds_others: bool = False,
     ) -> None:
         self._device = device
         self._weights = weights
         self._post = post
-        self._allowance = Allowance(threads, memory_bytes, sharers, nice, decode_seconds)
+        self._allowance = Allowance(threads, memory_bytes, sharers, nice, decode_seconds, sharers_of_card, finds_others)
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self._reader: threading.Thread | None = None

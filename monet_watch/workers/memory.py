@@ -1,8 +1,8 @@
 """The in-memory twin of a worker: no process, no torch, and a painting in no time, for tests of whatever uses one.
 
 Left alone, `MemoryWorker` paints every job at once. Made with ``automatic=False`` it waits to be told, so that a
-test decides what happens and when: `proceed` does the next thing that it would have done by itself; `ready`, `begin`,
-`step`, `snapshot`, `checkpoint`, `finish`, `fail`, `die` and `vanish` do what they say.
+test decides what happens and when: `proceed` does the next thing that it would have done by itself; `find`, `ready`,
+`begin`, `step`, `snapshot`, `checkpoint`, `finish`, `fail`, `die` and `vanish` do what they say.
 """
 
 import struct
@@ -14,6 +14,7 @@ from monet_watch.errors import WorkerError
 from monet_watch.recipes import Recipe
 from monet_watch.workers.base import (
     Capabilities,
+    DevicesFound,
     Health,
     JobCheckpoint,
     JobFailed,
@@ -137,6 +138,10 @@ class MemoryWorker:
     def ready(self) -> None:
         """The network is loaded."""
         self._post(WorkerReady(self._name, "a worker that pretends", "fp32", 1, {"monet-watch": "memory"}))
+
+    def find(self, *devices: str) -> None:
+        """There are these devices."""
+        self._post(DevicesFound(devices))
 
     def begin(self) -> None:
         """The photo is decoded."""

@@ -15,7 +15,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -27,7 +27,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from monet_watch import __version__
-from monet_watch.engine.devices import device_name
+from monet_watch.engine.devices import device_name, every_device
 from monet_watch.engine.evaluator import is_out_of_memory
 from monet_watch.engine.events import Checkpoint, Event, Finished, Snapshot, Step
 from monet_watch.engine.levels import levels
@@ -48,6 +48,7 @@ from monet_watch.workers.allocator import give_back_memory, keep_large_blocks
 from monet_watch.workers.base import (
     Allowance,
     Cancel,
+    DevicesFound,
     JobCheckpoint,
     JobFailed,
     JobFinished,
@@ -345,8 +346,9 @@ def serve(connection: Connection, weights: WeightsFile, device: str, allowance: 
 
     Runs as the main function of a process.
     """
-    set_up_torch(allowance)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError), Sender(connection) as sender:
+        device, allowance = _settled(device, allowance, sender)
+        set_up_torch(allowance)
         # When the daemon is gone there is nobody to tell; whoever starts next goes on from the last checkpoint.
         try:
             with Decoder(allowance.decode_seconds, lambda: _share_of_memory(allowance)) as decoder:
@@ -356,6 +358,15 @@ def serve(connection: Connection, weights: WeightsFile, device: str, allowance: 
                 server.run()
         except (MonetWatchError, RuntimeError) as error:  # a device that fails makes torch raise the latter
             sender.send(WorkerDied(str(error)))
+
+
+def _settled(device: str, allowance: Allowance, sender: Sender) -> tuple[str, Allowance]:
+    """Which device it is, and what it may use if each of the others gets as many workers."""
+    if not allowance.finds_others:
+        return device, allowance
+    found = every_device()
+    sender.send(DevicesFound(found))
+    return found[0], replace(allowance, sharers=allowance.sharers * len(found))
 
 
 def set_up_torch(allowance: Allowance) -> None:
@@ -431,12 +442,12 @@ class _Server:
         give_back_memory()
 
     def memory_bytes(self, attempt: int = 1) -> int | None:
-        """What the next painting may use; on a card, no other worker takes a share of it.
+        """What the next painting may use; a card is shared by those alone who paint on it.
 
         A worker that the kernel ends for want of memory cannot say so: after any death the next attempt takes less.
         """
         device = self.painter.network.device
-        sharers = 1 if device.type == "cuda" else self.allowance.sharers
+        sharers = self.allowance.sharers_of_card if device.type == "cuda" else self.allowance.sharers
         allowed = memory_for_a_painting(_free_memory(device), self.allowance.memory_bytes, sharers)
         return None if allowed is None else allowed >> (attempt - 1)
 

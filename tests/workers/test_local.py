@@ -18,6 +18,7 @@ from monet_watch.engine.tiles import memory_bytes
 from monet_watch.errors import WorkerError
 from monet_watch.recipes import Recipe
 from monet_watch.workers.base import (
+    DevicesFound,
     JobFailed,
     JobFinished,
     JobStep,
@@ -76,6 +77,15 @@ def wait_until(condition):
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.05)
+
+
+def test_a_process_that_is_to_find_the_devices_tells_them_first_and_is_on_the_first(tiny_weights, mailbox):
+    worker = LocalWorker("auto", tiny_weights, mailbox.put, threads=1, finds_others=True)
+    worker.start()
+    found, ready = (mailbox.get(timeout=PATIENCE_SECONDS) for _ in range(2))
+    worker.stop(timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(found, DevicesFound) and isinstance(ready, WorkerReady)
+    assert ready.device == found.devices[0]
 
 
 def test_a_process_killed_in_the_middle_of_a_job_is_told_with_its_signal(worker, mailbox, make_job):

@@ -29,6 +29,7 @@ from monet_watch.recipes import SWIFT, Recipe
 from monet_watch.workers import worker
 from monet_watch.workers.base import (
     Allowance,
+    DevicesFound,
     JobCheckpoint,
     JobFailed,
     JobFinished,
@@ -38,7 +39,9 @@ from monet_watch.workers.base import (
     JobStopped,
     PaintJob,
     PictureFile,
+    Stop,
     WeightsFile,
+    WorkerReady,
 )
 from monet_watch.workers.machine import physical_cores
 from monet_watch.workers.worker import describe, measure_step, painting_events
@@ -388,6 +391,45 @@ def test_a_worker_whose_device_fails_dies_and_says_why(monkeypatch, make_job, ti
 
     assert [type(event).__name__ for event in events] == ["WorkerReady", "JobStarted", "WorkerDied"]
     assert events[-1].reason == "the device cpu failed: CUDA error: unspecified launch failure"
+
+
+@pytest.mark.parametrize(("found", "sharers"), [(("cpu",), 2), (("cuda:0", "cuda:1", "cuda:2"), 6)])
+def test_a_worker_that_finds_the_devices_tells_them_first_takes_one_and_leaves_the_others_their_cores(
+    monkeypatch, tiny_convolutions, tiny_weights, found, sharers
+):
+    settings, loaded = [], []
+
+    def load(path, sha256, device):
+        loaded.append(device)
+        return VGG19(tiny_convolutions)
+
+    monkeypatch.setattr(worker, "every_device", lambda: found)
+    monkeypatch.setattr(worker, "set_up_torch", settings.append)
+    monkeypatch.setattr(worker, "load_vgg19", load)
+    ours, theirs = multiprocessing.Pipe()
+    with ours, theirs:
+        ours.send(Stop())
+        worker.serve(theirs, tiny_weights, "auto", Allowance(sharers=2, finds_others=True))
+        assert ours.recv() == DevicesFound(found)
+        assert isinstance(ours.recv(), WorkerReady)
+
+    assert loaded == [found[0]]
+    assert [each.sharers for each in settings] == [sharers]
+
+
+class Card:
+    """A network on a card that this machine need not have."""
+
+    device = torch.device("cuda", 0)
+
+
+@pytest.mark.parametrize(("sharers", "share"), [(1, 12), (2, 6)])
+def test_workers_of_one_card_share_its_memory(monkeypatch, sharers, share):
+    """Three quarters of 16 GiB, of which the processor's sharers take nothing."""
+    monkeypatch.setattr(worker, "_free_memory", lambda device: 16 * 2**30)
+    server = worker._Server(None, None, Painter(Card()), Allowance(sharers=8, sharers_of_card=sharers), None, 0)
+
+    assert server.memory_bytes() == share * 2**30
 
 
 def test_a_step_s_seconds_leave_out_what_the_listener_does(make_job, tiny_network, monkeypatch):
