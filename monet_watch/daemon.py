@@ -55,6 +55,7 @@ _VIEW_SECONDS = 0.25
 _VIEW_SHARE = 0.02  # of the loop's time is the most that goes into telling how things stand
 _MOMENT_SECONDS = 0.1  # for which messages may keep the loop from what is due
 _RETRY_WATCH_SECONDS = 15.0
+_LOOK_FOR_INBOX_SECONDS = 5.0  # while it is away
 _WATCH_PATIENCE_SECONDS = 600.0  # in which an inbox that is there must be watched, if it is ever to be
 _DESK_SECONDS = 1.0
 _DUE_IN_ANY_CASE = ("heartbeat", "watchdog", "tidy")  # at the end, too, when nothing else is tended to
@@ -366,6 +367,7 @@ class Daemon:
         if self._inbox_away:
             self._inbox_away = False
             self._tell("started", f"The inbox {self._parts.inbox} is there again.")
+            self._parts.dispatch.inbox_is_back()
         self._tell_errors(scanned)
         if scanned.sub == PurePosixPath():
             self._note_watch(trouble="", scanned_at=self._parts.now())
@@ -383,7 +385,7 @@ class Daemon:
             self._inbox_away = True
             self._tell("problem", f"{reason} {remedy}".strip(), level=Level.ERROR)
         self._note_watch(trouble=f"{reason} {remedy}".strip())
-        self._due["scan"] = min(self._due["scan"], self._parts.clock() + _RETRY_WATCH_SECONDS)
+        self._due["scan"] = min(self._due["scan"], self._parts.clock() + _LOOK_FOR_INBOX_SECONDS)
 
     def _heed(self, hint: WatchMessage) -> None:
         match hint:

@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -31,7 +30,7 @@ from monet_watch.notices import Level, Listener, tell
 from monet_watch.outbox.files import Outbox, progress_name
 from monet_watch.outbox.record import PaintingRecord, PhotoFacts
 from monet_watch.plan import Plan
-from monet_watch.room import NoRoomError, require_room, room_for
+from monet_watch.room import NoRoomError, Shortage, room_for
 from monet_watch.scheduling import Candidate, assign
 from monet_watch.troubles import FIRST_PAUSE, pause
 from monet_watch.undelivered import Undelivered
@@ -57,7 +56,7 @@ __all__ = ["MOST_ATTEMPTS", "Dispatch", "DispatchParts"]
 MOST_ATTEMPTS = 3
 """A job that stops its worker so often is a problem."""
 
-_LONGEST_REST_SECONDS = 300.0  # until somebody looks whether the outbox can be written again, or the inbox is there
+_LOOK_SECONDS = 5.0  # between two looks whether the outbox can be written, the inbox is there, or there is room again
 
 
 _CHOICE = 32  # more jobs than idle workers are looked at, of those whose turn it is
@@ -94,11 +93,10 @@ class DispatchParts:
 class _Rest:
     """Nothing is begun ``until``, on the monotonic clock, because the inbox or the outbox, as a whole, is in trouble.
 
-    ``times`` counts how often in a row that was so, for the same ``reason``; ``text`` tells it.
+    ``text`` tells it.
     """
 
     reason: type[Exception]
-    times: int
     until: float
     text: str
 
@@ -121,6 +119,8 @@ class Dispatch:
         self._draining = False
         self._suspended = False
         self._rest: _Rest | None = None
+        self._shortage = Shortage(parts.outbox.root, parts.checkpoints.folder)
+        self._look_for_room_at = 0.0
         self._forecasts = Forecasts()
         self._has_more = False
         self._exhausted: _Exhausted | None = None
@@ -164,23 +164,26 @@ class Dispatch:
 
     @property
     def paused(self) -> bool:
-        """Whether no queued job is begun: somebody asked for that, none can be written, or the inbox was away."""
-        return self._suspended or self._resting or self._all_put_off
+        """Whether no queued job is begun: by somebody's wish, or because of something that passes."""
+        return self._suspended or self._resting or self._all_wait
 
     @property
     def trouble(self) -> str:
         """What keeps paintings waiting, or a device from being used, and when that is tried again; empty if nothing."""
         broken = (place for place in self._crew.places if place.broken)
         devices = [f"The worker on {each.device} cannot be started: {each.last_words.rstrip('.')}." for each in broken]
-        return " ".join([*([] if self._rest is None else [self._rest.text]), *devices])
+        rest = [] if self._rest is None else [self._rest.text]
+        return " ".join([*rest, *([self._shortage.text] if self._shortage else []), *devices])
 
     @property
     def _resting(self) -> bool:
         return self._rest is not None and self._parts.clock() < self._rest.until
 
     @property
-    def _all_put_off(self) -> bool:
-        return self._parts.ledger.next_retry() is not None and self._parts.ledger.next_queued() is None
+    def _all_wait(self) -> bool:
+        """Whether every queued job is put off, or waits for room."""
+        any_waits = bool(self._shortage) or self._parts.ledger.next_retry() is not None
+        return any_waits and not self._parts.ledger.front(1, self._shortage.keys)
 
     def next_due(self) -> float | None:
         """When `tend` has something to do, on the monotonic clock."""
@@ -191,6 +194,8 @@ class Dispatch:
             times.append(self._rest.until)
         if self._has_more:
             times.append(self._parts.clock())
+        if self._shortage:
+            times.append(self._look_for_room_at)
         if retry_at is not None:
             times.append(self._parts.clock() + retry_at - self._parts.now())
         return min(times, default=None)
@@ -202,6 +207,7 @@ class Dispatch:
         self._crew.replace_dead()
         if not self._draining and self._rested():
             self._hand_over_kept()
+            self._look_for_room()
             if not self._suspended and not self._resting:
                 self._feed()
 
@@ -223,7 +229,13 @@ class Dispatch:
         """Let every pause end that is no job's own."""
         if self._rest is not None:
             self._rest = replace(self._rest, until=self._parts.clock())
+        self._look_for_room_at = self._parts.clock()
         self._crew.hurry()
+
+    def inbox_is_back(self) -> None:
+        """The inbox was away and is there: nothing waits for it any longer."""
+        if self._rest is not None and self._rest.reason is InboxGoneError:
+            self._end_rest()
 
     def close(self, timeout_seconds: float) -> None:
         """End every worker; jobs under way wait in the queue again, to go on from their last checkpoint.
@@ -303,7 +315,7 @@ class Dispatch:
         while (idle := self._crew.idle(_MOST_AT_ONCE)) and not self._is_exhausted:
             chosen = self._choose(idle)
             if not chosen:
-                self._end_rest()  # whoever had to wait has gone
+                self._end_waiting()
                 self._remember_exhausted()
             for place, job_id in chosen:
                 if not self._begin(place, self._parts.ledger.get(job_id)):
@@ -328,7 +340,7 @@ class Dispatch:
 
     def _choose(self, idle: Sequence[Place]) -> list[tuple[Place, int]]:
         """Which job begins where, of those at the front of the queue."""
-        front = self._parts.ledger.front(len(idle) + _CHOICE)
+        front = self._parts.ledger.front(len(idle) + _CHOICE, self._shortage.keys)
         workers = [place.as_idle() for place in idle]
         found = assign([self._candidate(each) for each in front], workers, self._crew.ready_count)
         return [(self._crew.places[each.number], each.job_id) for each in found]
@@ -348,7 +360,9 @@ class Dispatch:
             self._start_or_look_again(place, job)
         except PhotoError as error:
             self._fail(job, type(error).__name__, error.message, error.remedy)
-        except (NoRoomError, InboxGoneError) as error:
+        except NoRoomError as error:
+            self._pass_over(error)
+        except InboxGoneError as error:
             self._begin_rest(error)
             return False
         except OutboxError as error:
@@ -368,12 +382,12 @@ class Dispatch:
 
     def _start(self, place: Place, job: Job) -> None:
         plan = Plan.from_json(job.settings or "")
+        self._shortage.require(job.settings_key or "", room_for(plan.recipe, _size(job)))
         photo, _ = read_photo(self._parts.inbox, job.path, self._parts.limit_bytes)
         paint_job = self._paint_job(job, plan, photo)
         if paint_job is None:
             self._parts.arrivals.again(job.path)
             return
-        require_room(self._parts.outbox.root, self._parts.checkpoints.folder, room_for(plan.recipe, _size(job)))
         job = self._placed(job)
         assert place.worker is not None and place.ready is not None
         place.take(self._parts.ledger.start(job.id, place.ready.device))
@@ -656,15 +670,32 @@ class Dispatch:
         self._tell("problem", f"{text} It is tried again in {_duration(seconds)}.", job, Level.ERROR)
 
     def _begin_rest(self, error: OutboxError | InboxGoneError) -> None:
-        """Begin nothing for a while; the pauses grow as long as the reason is the same, which is told once."""
-        before = self._rest.times if self._rest is not None and self._rest.reason is type(error) else 0
-        seconds = min(pause(before + 1, self._parts.retry_seconds), _LONGEST_REST_SECONDS)
-        again = datetime.fromtimestamp(self._parts.now() + seconds)
-        text = f"{error} It is tried again at {again:%H:%M:%S}."
-        self._rest = _Rest(type(error), before + 1, self._parts.clock() + seconds, text)
-        if not before:
+        """Begin nothing for a moment, and then look again; as long as the reason is the same it is told once."""
+        is_known = self._rest is not None and self._rest.reason is type(error)
+        until = self._parts.clock() + min(self._parts.retry_seconds, _LOOK_SECONDS)
+        self._rest = _Rest(type(error), until, f"{error} It is looked at again every few seconds.")
+        if not is_known:
             text = f"{error} It is tried again and again; until then nothing is begun."
             self._tell("problem", text, level=Level.ERROR)
+
+    def _pass_over(self, error: NoRoomError) -> None:
+        """Begin what takes less room meanwhile; that some wait for room is told once."""
+        if len(self._shortage.keys) == 1:
+            self._look_for_room_at = self._parts.clock() + _LOOK_SECONDS
+            self._tell("problem", f"{error} What takes less is painted meanwhile.", level=Level.ERROR)
+
+    def _look_for_room(self) -> None:
+        if self._shortage and self._parts.clock() >= self._look_for_room_at:
+            self._look_for_room_at = self._parts.clock() + _LOOK_SECONDS
+            if self._shortage.look_again():
+                self._exhausted = None
+                self._tell("resting", "There is room again; painting goes on.")
+
+    def _end_waiting(self) -> None:
+        """Nothing can be begun: if nothing is queued either, whoever had to wait has gone."""
+        self._end_rest()
+        if not self._parts.ledger.counts()[JobState.QUEUED]:
+            self._shortage.clear()
 
     def _rested(self) -> bool:
         """Whether anything can be begun, as far as is known. An outbox that took no files is tried with one."""
@@ -680,6 +711,7 @@ class Dispatch:
 
     def _end_rest(self) -> None:
         if self._rest is not None:
+            self._parts.ledger.hurry(kind=self._rest.reason.__name__)
             self._rest = None
             self._tell("resting", "Painting goes on.")
 

@@ -784,11 +784,16 @@ class Ledger:
             later = {"put_off": job.put_off + 1, "retry_at": self._now() + seconds}
             return self._give_up(job, state=JobState.QUEUED, attempts=attempts, **_NOT_BEGUN, **told, **later)
 
-    def hurry(self, job_ids: Collection[int] | None = None) -> int:
-        """Put the jobs with these ids, or all of them, off no longer; return how many were."""
+    def hurry(self, job_ids: Collection[int] | None = None, kind: str | None = None) -> int:
+        """Put the jobs with these ids, or all, off no longer, or those that errors of this ``kind`` put off.
+
+        Returns how many there were.
+        """
         columns = ", ".join(f"{name} = ?" for name in _NO_TROUBLE)
         which = "" if job_ids is None else " AND id IN (SELECT value FROM json_each(?))"
+        which += "" if kind is None else " AND kind = ?"
         values = [*_NO_TROUBLE.values(), *([] if job_ids is None else [json.dumps(sorted(job_ids))])]
+        values += [] if kind is None else [kind]
         with self._database.transaction():
             self._revision += 1
             changes = f"UPDATE jobs SET {columns} WHERE retry_at IS NOT NULL AND state = 'queued'{which}"
@@ -849,12 +854,15 @@ class Ledger:
         now = self._now()
         return _first(self._jobs(f"{_FREE} LIMIT 1", now, now + LONGEST_PUT_OFF_SECONDS))
 
-    def front(self, most: int) -> tuple[Queued, ...]:
-        """Return up to ``most`` jobs whose turn comes next, the first first, without those that are passed over."""
+    def front(self, most: int, without: Collection[str] = ()) -> tuple[Queued, ...]:
+        """Return up to ``most`` jobs whose turn comes next, the first first, without those that are passed over.
+
+        Those whose settings' keys are among ``without`` are passed over, too.
+        """
         now = self._now()
         columns = "id, identity, priority, round, opened, settings_key, width, height"
-        values = (now, now + LONGEST_PUT_OFF_SECONDS, most)
-        rows = self._database.rows(f"SELECT {columns} FROM jobs {_FREE} LIMIT ?", *values)
+        values = (now, now + LONGEST_PUT_OFF_SECONDS, json.dumps(sorted(without)), most)
+        rows = self._database.rows(f"SELECT {columns} FROM jobs {_FREE_OF} LIMIT ?", *values)
         return tuple(
             Queued(row[0], row[1], (-row[2], row[3], row[3] - row[4] >= NEW_PHOTOS), row[5] or "", row[6], row[7])
             for row in rows
@@ -1122,13 +1130,14 @@ _NEXT_RETRY = """
     SELECT retry_at FROM jobs WHERE +state = 'queued' AND retry_at > ? AND retry_at <= ? ORDER BY retry_at LIMIT 1
 """
 _PUT_OFF = "WHERE retry_at IS NOT NULL AND +state = 'queued' ORDER BY retry_at, id"  # by the index of these alone
-_FREE = f"""
+_IS_FREE = f"""
     WHERE state = 'queued' AND NOT ifnull({_STILL_PUT_OFF}, 0) AND NOT EXISTS (
         SELECT 1 FROM jobs AS other
         WHERE other.state = 'running' AND (other.identity = jobs.identity OR other.path = jobs.path)
     )
-    {_IN_TURN}
 """
+_FREE = f"{_IS_FREE} {_IN_TURN}"
+_FREE_OF = f"{_IS_FREE} AND settings_key NOT IN (SELECT value FROM json_each(?)) {_IN_TURN}"
 
 _PATH, _STATE, _MTIME, _FOLDER = map(
     [column.name for column in fields(Job)].index, ("path", "state", "mtime_ns", "folder")

@@ -7,7 +7,7 @@ from pathlib import Path
 from monet_watch.errors import OutboxError
 from monet_watch.recipes import Recipe
 
-__all__ = ["NoRoomError", "Room", "free_bytes", "require_room", "room_for"]
+__all__ = ["NoRoomError", "Room", "Shortage", "free_bytes", "require_room", "room_for"]
 
 _MEBI = 1 << 20
 _PNG_BYTES_PER_PIXEL = 3  # brush strokes hardly compress
@@ -55,6 +55,54 @@ def require_room(outbox: Path, state: Path, room: Room) -> None:
                 f"There is too little room for the painting: it takes about {-(-needed // _MEBI)} MiB in {folder}.",
                 f"Make room on the disk of the {name}; painting then goes on by itself.",
             )
+
+
+class Shortage:
+    """For which paintings there is too little room, by the keys of their settings: those that take less go on."""
+
+    def __init__(self, outbox: Path, state: Path) -> None:
+        self._outbox, self._state = outbox, state
+        self._rooms: dict[str, Room] = {}
+        self._text = ""
+
+    def __bool__(self) -> bool:
+        return bool(self._rooms)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of the paintings that wait for room."""
+        return frozenset(self._rooms)
+
+    @property
+    def text(self) -> str:
+        """What they wait for, in words; empty where none waits."""
+        return self._text if self else ""
+
+    def require(self, key: str, room: Room) -> None:
+        """Raise NoRoomError, and remember ``key``, where there is less than ``room``."""
+        try:
+            require_room(self._outbox, self._state, room)
+        except NoRoomError as error:
+            self._rooms[key], self._text = room, str(error)
+            raise
+
+    def look_again(self) -> bool:
+        """Forget those for which there is room by this time; whether there was any such."""
+        fitting = [key for key, room in self._rooms.items() if self._fits(room)]
+        for key in fitting:
+            del self._rooms[key]
+        return bool(fitting)
+
+    def clear(self) -> None:
+        """Nobody waits any more."""
+        self._rooms.clear()
+
+    def _fits(self, room: Room) -> bool:
+        try:
+            require_room(self._outbox, self._state, room)
+        except NoRoomError:
+            return False
+        return True
 
 
 def free_bytes(folder: Path) -> int | None:

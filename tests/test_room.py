@@ -69,6 +69,38 @@ def test_a_painting_for_which_there_is_no_room_waits_is_told_once_and_tried_agai
         assert not house.problems()
 
 
+def test_a_painting_that_waits_for_room_holds_back_none_that_takes_less(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=100 * MEBI))
+    with Rehearsal(tmp_path) as house:
+        house.rest()
+        house.drop("large/style.yaml", b"image_size: 4096")
+        for number in range(20):
+            house.drop(f"large/{number}.jpg", b"%d" % number)
+        house.rest()
+        house.drop("small.jpg", b"small")
+        house.rest()
+        assert house.states("small.jpg") == ["done"]
+        assert len(house.told("problem")) == 1
+        assert "too little room" in house.ledger.overview().trouble
+        monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=1 << 60))
+        house.advance(5)
+        house.rest()
+        assert house.states("large/0.jpg") == house.states("large/19.jpg") == ["done"]
+        assert house.ledger.overview().trouble == ""
+
+
+def test_room_is_not_missed_any_more_when_the_photo_that_waited_for_it_is_gone(tmp_path):
+    with Rehearsal(tmp_path) as house:
+        house.drop("style.yaml", MORE_THAN_ANY_DISK.encode())
+        house.drop("a.jpg", b"a")
+        house.rest()
+        assert house.ledger.overview().trouble
+        house.remove("a.jpg")
+        house.advance(20)
+        assert house.ledger.overview().trouble == ""
+
+
 def test_it_is_painted_when_there_is_room_again_and_a_later_shortage_is_told_again(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     with Rehearsal(tmp_path) as house:
@@ -79,7 +111,7 @@ def test_it_is_painted_when_there_is_room_again_and_a_later_shortage_is_told_aga
             house.advance(120)
             assert house.states(name) == ["queued"]
             monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
-            house.advance(60)
+            house.advance(5)
             house.rest()
             assert house.states(name) == ["done"]
         assert len(house.told("problem")) == 2
