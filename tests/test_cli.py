@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -14,6 +15,7 @@ from monet_watch.cli import EXIT_INTERRUPTED, EXIT_PROBLEM, EXIT_SETTINGS, app
 from monet_watch.ledger import LEDGER_NAME, Ledger
 from monet_watch.service import single_instance
 from monet_watch.workers.memory import tiny_png
+from tests.outbox.gallery.exhibits import hang, record_of
 from tests.painted_house import painted_house
 
 FULL = Path("/dev/full")
@@ -290,3 +292,18 @@ def test_show_compare_and_open_take_what_a_shell_completes(painted, monkeypatch)
     answer = call("open", "../inbox/bad/c.jpg", *config)
     assert (answer.exit_code, answer.stdout) == (EXIT_PROBLEM, "")
     assert "is not painted" in answer.stderr
+
+
+def test_the_gallery_is_made_anew_from_the_paintings_and_named(folder):
+    picture = np.full((30, 40, 3), 90, np.uint8)
+    for name in ("a", "trip/b"):
+        hang(folder / "outbox", record_of(PurePosixPath(f"{name}.jpg")), picture)
+    page = folder / "outbox" / "index.html"
+    before = call("gallery", "--config", "config.yaml")
+    assert before.exit_code == EXIT_PROBLEM and "gallery --rebuild" in before.stderr
+    answer = call("gallery", "--rebuild", "--config", "config.yaml")
+
+    assert (answer.exit_code, answer.stdout) == (0, f"It shows 2 paintings.\nThe gallery is {page}\n")
+    assert page.is_file() and (folder / "outbox" / "trip" / "b" / "index.html").is_file()
+    assert len(list((folder / "outbox" / ".gallery").rglob("painting.webp"))) == 2
+    assert call("gallery", "--config", "config.yaml").stdout == f"The gallery is {page}\n"

@@ -117,7 +117,7 @@ def _collection(entry: Entry) -> dict[str, str]:
 
 def _facts(record: PaintingRecord) -> list[tuple[str, str]]:
     """What there is to know at a glance, as pairs of a name and a text."""
-    machine, times = record.machine, record.times
+    machine = record.machine
     steps = f"{len(record.curve.total)} of at most {record.recipe.steps}"
     if record.recipe.coarsest:
         steps = str(len(record.curve.total))
@@ -127,7 +127,7 @@ def _facts(record: PaintingRecord) -> list[tuple[str, str]]:
         ("Size", f"{record.width} × {record.height} pixels"),
         ("Steps", f"{steps} ({shown(record.reason)})"),
         ("Loss of the picture", f"{record.delivered.total:.4g}"),
-        ("Painted in", _duration(times.seconds) + (f", attempt {times.attempts}" if times.attempts > 1 else "")),
+        ("Painted in", _painted_in(record)),
         ("Device", shown(f"{machine.device}: {machine.device_name}")),
         ("Computed in", f"{machine.precision}, {machine.threads} thread{'s' * (machine.threads != 1)}"),
     ]
@@ -139,6 +139,13 @@ def _facts(record: PaintingRecord) -> list[tuple[str, str]]:
         ("Files copied from", record.copied_from and shown(record.copied_from)),
     )
     return rows + [(name, str(value)) for name, value in optional if value]
+
+
+def _painted_in(record: PaintingRecord) -> str:
+    """How long it took; of a painting that went on from a checkpoint, the last part."""
+    times, steps = record.times, len(record.curve.total) - (record.resumed_at_step or 0)
+    pace = f", {times.seconds / steps:.2g} s a step" if steps > 0 else ""
+    return _duration(times.seconds) + pace + (f", attempt {times.attempts}" if times.attempts > 1 else "")
 
 
 def _hashes(record: PaintingRecord) -> list[tuple[str, str]]:

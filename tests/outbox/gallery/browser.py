@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -72,6 +72,24 @@ class Browser:
     def open(self, page: Path, hash_: str = "") -> None:
         self.chrome.get(page.as_uri() + hash_)
         self.wait("document.readyState === 'complete'")
+
+    @contextlib.contextmanager
+    def noting(self, **conditions: str) -> Iterator[Callable[[], dict[str, float]]]:
+        """Pages that are opened meanwhile note when each condition, an expression of JavaScript, was true first.
+
+        Yields a function that returns these times, in seconds since the page was asked for, by the page's own clock.
+        """
+        tests = ", ".join(f"{name}: () => {condition}" for name, condition in conditions.items())
+        script = (
+            f"window.noted = {{}}; const tests = {{{tests}}}; new MutationObserver(() => {{"
+            "for (const [name, test] of Object.entries(tests)) {"
+            "if (!(name in noted) && document.body && test()) noted[name] = performance.now() / 1000; }"
+            "}).observe(document, {subtree: true, childList: true, characterData: true});"
+        )
+        command = "Page.addScriptToEvaluateOnNewDocument"
+        added = self.chrome.execute_cdp_cmd(command, {"source": script})
+        yield lambda: self.value("window.noted")
+        self.chrome.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
 
     def open_index(self, outbox: Path, hash_: str = "") -> None:
         """Open the page of all paintings, and wait until it has read the list."""

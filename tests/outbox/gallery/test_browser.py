@@ -12,8 +12,9 @@ from selenium.webdriver import ActionChains, Keys
 
 from monet_watch.outbox.gallery.catalogue import Catalogue
 from monet_watch.outbox.gallery.entries import Entry
-from monet_watch.outbox.gallery.gallery import Gallery
+from monet_watch.outbox.gallery.gallery import Gallery, Thumbnail
 from monet_watch.outbox.gallery.moment import Moment, Sitting, Standing
+from monet_watch.outbox.picture import encode_thumbnail
 from monet_watch.outbox.timelapse import Birth
 from tests.outbox.gallery.browser import DESKTOP, PHONE, Browser, chromium
 from tests.outbox.gallery.exhibits import EPOCH, digest, hang, keep_thumbnails, record_of
@@ -424,17 +425,21 @@ def test_five_thousand_paintings_are_a_page_like_any_other(browser, tmp_path, re
         older = record.model_copy(update={"photo": record.photo.model_copy(update={"path": str(photo)})})
         catalogue.add([Entry.of(photo.with_suffix(""), older, EPOCH - number - 1)])
     catalogue.save()
+    gallery.keep(Thumbnail(record.identity, "painting", encode_thumbnail(plain(BLUE))))  # which all of them share
     gallery.open()
-    begun = time.perf_counter()
-    browser.open_index(tmp_path)
-    browser.wait("document.querySelectorAll('.card').length === 60")
-    shown = time.perf_counter()
-    browser.wait("document.getElementById('found').innerText.includes('page 1 of 84')")
-    whole = time.perf_counter()
+    seen, whole = (
+        "document.querySelectorAll('.card').length === 60",
+        "(found.textContent || '').includes('page 1 of 84')",
+    )
+    with browser.noting(seen=seen, whole=f"document.getElementById('found') && {whole}") as noted:
+        for _ in range(3):
+            browser.open_index(tmp_path)
+            browser.wait("document.getElementById('found').innerText.includes('page 1 of 84')")
+            record_property(
+                "seconds until paintings are seen, and all 5,000 known", "{seen:.2f} {whole:.2f}".format(**noted())
+            )
     browser.find("#q").send_keys("IMG_49")
     browser.wait("document.getElementById('found').innerText.startsWith('99 paintings found')")
-    record_property("seconds until paintings are seen", f"{shown - begun:.2f}")
-    record_property("seconds until all 5,000 are known", f"{whole - begun:.2f}")
 
     assert browser.value("document.querySelectorAll('*').length") < 2000
     assert browser.texts("#summary") == ["5,000 paintings"]
