@@ -66,6 +66,7 @@ class LocalWorker:
         self._allowance = Allowance(threads, memory_bytes, sharers, nice, decode_seconds, sharers_of_card, finds_others)
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
+        self._heard: Connection | None = None
         self._reader: threading.Thread | None = None
         self._outgoing: queue.SimpleQueue[PaintJob | Cancel | Stop | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -89,24 +90,41 @@ class LocalWorker:
         """
         if self._connection is not None:
             raise WorkerError(f"The worker {self._device} was started before.")
-        self._connection, theirs = _SPAWN.Pipe()
         self._monitor.started()
-        heard, said = _SPAWN.Pipe(duplex=False)
-        arguments = (theirs, said, self._weights, self._device, self._allowance)
         try:
+            self._begin()
+        except (WorkerError, OSError, RuntimeError, MemoryError) as error:  # the third where there are threads enough
+            self._take_back()
+            reason = str(error) if isinstance(error, WorkerError) else f"the machine has no room for it: {error}"
+            self._tell_end(reason)
+
+    def _begin(self) -> None:
+        with contextlib.ExitStack() as theirs_to_keep:  # closed here, the end of the process is the end of the pipes
+            self._connection, theirs = _SPAWN.Pipe()
+            theirs_to_keep.enter_context(theirs)
+            heard, said = _SPAWN.Pipe(duplex=False)
+            self._heard = heard
+            theirs_to_keep.enter_context(said)
+            arguments = (theirs, said, self._weights, self._device, self._allowance)
             self._process = _start_process(_serve, arguments, f"monet-watch worker {self._device}")
-        except WorkerError as error:
-            heard.close()
-            self._tell_end(str(error))
-            return
-        finally:
-            theirs.close()  # so that the end of the process is the end of the pipe
-            said.close()
-        threading.Thread(target=self._listen, args=(heard,), name=f"murmur of {self._device}", daemon=True).start()
         self._reader = threading.Thread(target=self._read, name=f"events of {self._device}", daemon=True)
         self._writer = threading.Thread(target=self._write, name=f"messages to {self._device}", daemon=True)
-        self._reader.start()
-        self._writer.start()
+        listener = threading.Thread(target=self._listen, args=(heard,), name=f"murmur of {self._device}", daemon=True)
+        for thread in (self._reader, self._writer, listener):
+            thread.start()
+
+    def _take_back(self) -> None:
+        """End what was begun of a start that failed; nobody hears of that."""
+        self._stopping.set()
+        self._outgoing.put(None)
+        if self._process is not None:
+            self._process.kill()
+            is_read = self._reader is not None and self._reader.is_alive()  # then that thread waits for the process
+            (self._reader if is_read else self._process).join(_KILL_SECONDS)  # type: ignore[union-attr]
+        for end in (self._connection, self._heard):
+            if end is not None:
+                end.close()
+        self._process = self._reader = None
 
     def offer(self, job: PaintJob) -> None:
         """Begin ``job``. If the process is dying, `WorkerDied` follows in its place.

@@ -1,11 +1,13 @@
 """Real worker processes: killed, hung, orphaned, interrupted and broken ones, and what is heard of each."""
 
+import errno
 import io
 import os
 import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from PIL import Image
 from monet_watch.engine.tiles import memory_bytes
 from monet_watch.errors import WorkerError
 from monet_watch.recipes import Recipe
+from monet_watch.workers import local
 from monet_watch.workers.base import (
     DevicesFound,
     JobFailed,
@@ -86,6 +89,40 @@ def test_a_process_that_is_to_find_the_devices_tells_them_first_and_is_on_the_fi
     worker.stop(timeout_seconds=PATIENCE_SECONDS)
     assert isinstance(found, DevicesFound) and isinstance(ready, WorkerReady)
     assert ready.device == found.devices[0]
+
+
+def test_a_machine_without_room_for_another_process_is_told_as_the_worker_s_end(tiny_weights, mailbox, monkeypatch):
+    def refuse(*args, **options):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(local._SPAWN, "Pipe", refuse)
+    worker = LocalWorker("cpu", tiny_weights, mailbox.put, threads=1)
+    worker.start()
+    assert "Too many open files" in mailbox.get(timeout=PATIENCE_SECONDS).reason
+    assert worker.alive()
+    worker.stop(timeout_seconds=0)
+    assert mailbox.empty()
+
+
+@pytest.mark.parametrize("name", ["murmur of cpu", "events of cpu", "messages to cpu"])
+def test_a_machine_without_room_for_another_thread_is_told_as_the_worker_s_end(
+    tiny_weights, mailbox, monkeypatch, name
+):
+    start, pids = threading.Thread.start, []
+
+    def start_or_refuse(thread):
+        if thread.name == name:
+            pids.append(worker.pid)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_or_refuse)
+    worker = LocalWorker("cpu", tiny_weights, mailbox.put, threads=1)
+    worker.start()
+    assert "can't start new thread" in mailbox.get(timeout=PATIENCE_SECONDS).reason
+    worker.stop(timeout_seconds=0)
+    assert not runs(pids[0])
+    assert mailbox.empty()
 
 
 def test_a_process_killed_in_the_middle_of_a_job_is_told_with_its_signal(worker, mailbox, make_job):
