@@ -127,7 +127,7 @@ class Caretaker(Errands[LookedAfter]):
 
     def look_after(self, job_id: int, photo: PurePosixPath, sha256: str, folder: PurePosixPath) -> None:
         """Treat the original of the job whose painting lies in ``folder``: `LookedAfter` follows."""
-        self.ask(lambda: self._looked_after(job_id, photo, sha256, folder))
+        self.ask(lambda: (self._looked_after(job_id, photo, sha256, folder),))
 
     def _looked_after(self, job_id: int, photo: PurePosixPath, sha256: str, folder: PurePosixPath) -> LookedAfter:
         try:

@@ -10,10 +10,10 @@ hashes are worked off as they come; and what belongs together is one transaction
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
 
 from monet_watch.errors import OutboxError, SettingsError
@@ -31,8 +31,8 @@ from monet_watch.inbox.survey import (
     look,
     look_at_all,
 )
-from monet_watch.ledger import Job, JobState, Known, Ledger
-from monet_watch.notices import Level, Listener, tell
+from monet_watch.ledger import Job, JobState, Known, Ledger, NewPhoto, WholePhoto
+from monet_watch.notices import About, Level, Listener, tell
 from monet_watch.outbox.files import Outbox
 from monet_watch.output import Output
 from monet_watch.plan import Plan, Planner
@@ -41,6 +41,7 @@ from monet_watch.settings import identity
 __all__ = ["Arrivals", "ArrivalsParts"]
 
 _SETTLING = "It was seen; it is taken when nobody has written to it for a while."
+_QUEUED = "It is whole and waits for its turn."
 _EMPTY = "It is empty; it is taken when something has been written to it."
 _INBOX = PurePosixPath()
 _MOMENT_SECONDS = 0.1  # for which a bulk may take the loop at a time
@@ -50,7 +51,10 @@ _UNFINISHED = (JobState.WAITING, JobState.QUEUED, JobState.PROBLEM)
 
 @dataclass(frozen=True, slots=True)
 class ArrivalsParts:
-    """What arrivals work with. ``now`` is a monotonic clock in seconds."""
+    """What arrivals work with. ``now`` is a monotonic clock in seconds.
+
+    ``keeps_originals`` says that nothing becomes of a photo that is painted, so that nobody need be given it again.
+    """
 
     inbox: Path
     presence: Presence
@@ -62,6 +66,7 @@ class ArrivalsParts:
     outbox: Outbox
     tell: Listener
     now: Callable[[], float]
+    keeps_originals: bool = False
 
 
 class Arrivals:
@@ -170,8 +175,8 @@ class Arrivals:
         try:
             with self._parts.ledger.batch(durable=False):
                 part = [(raw, found) for raw, found in part if upto is None or raw <= upto]
-                for raw, found in part:
-                    self._see(found.path, found.facts, known.pop(raw, None), closed=False)
+                for folder, neighbours in groupby(part, key=lambda pair: pair[0].rpartition(b"/")[0]):
+                    self._see_all(PurePosixPath(os.fsdecode(folder)), neighbours, known)
                 for raw, each in known.items():
                     self._missed(PurePosixPath(os.fsdecode(raw)), each, comparison.scanned)
         except InboxGoneError:
@@ -290,14 +295,50 @@ class Arrivals:
         except UnreadablePhotoError:
             return None
 
+    def _see_all(self, folder: PurePosixPath, photos: Iterable[tuple[bytes, Found]], known: dict[bytes, Known]) -> None:
+        """See the photos right in ``folder``, and take what is known of them out of ``known``.
+
+        Most photos of a scan are those of which nothing has changed, or those that nobody has heard of.
+        """
+        new = []
+        for raw, found in photos:
+            each = known.pop(raw, None)
+            if each is None and found.path not in self._parts.settling:
+                new.append(found)
+            elif each is None or not self._is_as_it_was(folder, found.facts, each):
+                self._see(found.path, found.facts, each, closed=False)
+        if new:
+            self._settle_new(new)
+
+    def _is_as_it_was(self, folder: PurePosixPath, facts: FileFacts, known: Known) -> bool:
+        """Whether it waits in the queue, or is painted, as it is to be, so that there is nothing to do."""
+        if (known.size, known.mtime_ns) != (facts.size, facts.mtime_ns):
+            return False
+        plan = self._plan(folder)
+        if plan is None or known.settings_key != plan.settings_key:
+            return False
+        if known.state is JobState.QUEUED:
+            return known.priority == plan.priority
+        return known.state is JobState.DONE and self._parts.keeps_originals
+
+    def _settle_new(self, new: Sequence[Found]) -> None:
+        now = self._parts.now()
+        photos = [
+            NewPhoto(each.path, each.facts.size, each.facts.mtime_ns, _reason_to_settle(each.facts)) for each in new
+        ]
+        for found, photo, job in zip(new, photos, self._parts.ledger.add(photos), strict=True):
+            self._parts.settling.saw(found.path, found.facts, now)
+            self._tell("waiting", photo.reason, About(job, found.path), Level.DEBUG)
+
     def _see(self, path: PurePosixPath, facts: FileFacts, known: Known | None, closed: bool) -> None:
         if path in self._parts.settling:
             self._parts.settling.saw(path, facts, self._parts.now(), closed)
         elif known is not None and _could_not_be_read(facts, known):
-            self._hash(path)  # nothing of the file itself has to change for that to be solved
+            self._hash([path])  # nothing of the file itself has to change for that to be solved
         elif known is not None and self._unchanged(path, facts, known):
             if known.state is JobState.DONE:
-                self._admit(self._parts.ledger.known(path)[0])
+                if not self._parts.keeps_originals:
+                    self._admit(self._parts.ledger.known(path)[0])
             elif known.state is JobState.PROBLEM and not self._parts.outbox.tells_problem(path):
                 self._report_again(self._parts.ledger.known(path)[0])
             elif known.state is JobState.QUEUED:
@@ -315,7 +356,7 @@ class Arrivals:
         ledger = self._parts.ledger
         if not is_new and any(job.state is JobState.PROBLEM for job in ledger.known(path)):
             ledger.forget(path)  # whoever touches a photo with a problem has its attempts counted anew
-        reason = _SETTLING if facts.size else _EMPTY
+        reason = _reason_to_settle(facts)
         job = ledger.wait(path, size=facts.size, mtime_ns=facts.mtime_ns, reason=reason)
         self._parts.settling.saw(path, facts, self._parts.now(), closed)
         self._tell("waiting", reason, job, Level.DEBUG)
@@ -354,30 +395,37 @@ class Arrivals:
         """Look at what may be whole by this time, or at a part of it; whether there was any."""
         parts = self._parts
         due = parts.settling.due(parts.now(), _PART)
-        for path, facts in look_at_all(parts.inbox, due):
-            match parts.settling.looked(path, facts, parts.now()):
-                case Whole(_, facts):
-                    self._at_rest(path, facts)
-                case Gone():
-                    self.gone(path)
-                case _:
-                    pass
+        whole = []
+        try:
+            for path, facts in look_at_all(parts.inbox, due):
+                match parts.settling.looked(path, facts, parts.now()):
+                    case Whole(_, facts):
+                        whole += [path] if self._is_to_be_taken(path, facts) else []
+                    case Gone():
+                        self.gone(path)
+                    case _:
+                        pass
+        finally:  # nobody waits for these any more
+            self._hash(whole)
         return bool(due)
 
-    def _at_rest(self, path: PurePosixPath, facts: FileFacts) -> None:
-        if self._parts.sieve.kind(path) is Kind.SETTINGS:
+    def _is_to_be_taken(self, path: PurePosixPath, facts: FileFacts) -> bool:
+        """Whether what has come to rest is a photo, and nothing is on its way that it has to be painted by."""
+        if path in self._settings_pending:
             self._settings_whole(path, facts)
-        elif any(pending.parent in (path.parent, *path.parent.parents) for pending in self._settings_pending):
-            self._parts.settling.saw(path, facts, self._parts.now())  # its folder's style is still being copied
-        else:
-            self._hash(path)
+            return False
+        if self._settings_pending and any(each.parent in path.parents for each in self._settings_pending):
+            self._parts.settling.saw(path, facts, self._parts.now())
+            return False
+        return True
 
     # Hashed.
 
-    def _hash(self, path: PurePosixPath) -> None:
-        if path not in self._hashing:
-            self._hashing.add(path)
-            self._parts.surveyor.hash(path)
+    def _hash(self, paths: Iterable[PurePosixPath]) -> None:
+        wanted = [path for path in paths if path not in self._hashing]
+        if wanted:
+            self._hashing.update(wanted)
+            self._parts.surveyor.hash(*wanted)
 
     def hashed(self, hashed: Hashed) -> None:
         """The photo is whole and its bytes are known: `tend` queues it."""
@@ -387,12 +435,49 @@ class Arrivals:
         """Queue some of the photos whose bytes are known; what follows from that comes when it is on disk."""
         some = tuple(islice(self._hashed, _PART))
         with self._parts.ledger.batch():
-            jobs = [job for job in map(self._queue, some) if job is not None]
+            jobs = self._queue_all(some)
         for hashed in some:
             self._hashed.popleft()
             self._hashing.discard(hashed.path)
         for job in jobs:
             self._admit(job)
+
+    def _queue_all(self, some: Sequence[Hashed]) -> list[Job]:
+        """Queue the photos, and return the jobs from which more may follow: most of a bulk are new to everybody."""
+        untouched = self._parts.ledger.untouched([hashed.path for hashed in some])
+        jobs = []
+        for folder, neighbours in groupby(some, key=lambda hashed: hashed.path.parent):
+            photos = {hashed.path: hashed for hashed in neighbours}
+            plan = self._plan(folder)
+            if plan is not None:
+                new = {untouched[path]: hashed for path, hashed in photos.items() if path in untouched}
+                for hashed in self._queue_unpainted(folder, plan, new):
+                    del photos[hashed.path]
+            jobs += [job for job in map(self._queue, photos.values()) if job is not None]
+        return jobs
+
+    def _queue_unpainted(self, folder: PurePosixPath, plan: Plan, new: Mapping[int, Hashed]) -> list[Hashed]:
+        """Queue together those of the ``new`` photos, by their jobs, that nobody has painted so; return these."""
+        keys = (plan.settings_key, *plan.former_keys)
+        identities = {job: [identity(hashed.sha256, key) for key in keys] for job, hashed in new.items()}
+        painted = self._parts.ledger.painted(list(chain.from_iterable(identities.values())))
+        unpainted = {job: hashed for job, hashed in new.items() if painted.isdisjoint(identities[job])}
+        self._parts.ledger.queue_untouched(
+            folder,
+            (
+                WholePhoto(job, each.facts.size, each.facts.mtime_ns, each.sha256, identities[job][0])
+                for job, each in unpainted.items()
+            ),
+            settings_key=plan.settings_key,
+            settings=self._text_of(plan),
+            steps=plan.recipe.steps,
+            priority=plan.priority,
+        )
+        for job, hashed in unpainted.items():
+            self._held.pop(hashed.path, None)
+            self._clear_problem(hashed.path)
+            self._tell("queued", _QUEUED, About(job, hashed.path))
+        return list(unpainted.values())
 
     def _queue(self, hashed: Hashed) -> Job | None:
         """Queue the photo, or hold it until its settings are mended."""
@@ -417,7 +502,7 @@ class Arrivals:
             priority=plan.priority,
         )
         if job.state is JobState.QUEUED:
-            self._tell("queued", "It is whole and waits for its turn.", job)
+            self._tell("queued", _QUEUED, job)
         return job
 
     def _text_of(self, plan: Plan) -> str:
@@ -574,6 +659,10 @@ class Arrivals:
             self._parts.outbox.clear_problem(path)
         except OutboxError as trouble:
             self._tell("problem", str(trouble), path, Level.WARNING)
+
+
+def _reason_to_settle(facts: FileFacts) -> str:
+    return _SETTLING if facts.size else _EMPTY
 
 
 def _could_not_be_read(facts: FileFacts, known: Known) -> bool:

@@ -1,7 +1,7 @@
 """What takes time, off the loop: a thread that does one thing after the other and posts what came of each."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -16,18 +16,19 @@ _Message = TypeVar("_Message")
 class Errands(Generic[_Message]):
     """A background thread named ``name``, at work until `close`. ``post`` is called from it, and must only post.
 
-    Nothing is posted after `close`. What it is asked to do must not raise, and returns the message to post.
+    Nothing is posted after `close`. What it is asked to do must not raise, and returns the messages to post, each of
+    which is posted as soon as it is there.
     """
 
     def __init__(self, name: str, post: Callable[[_Message], None]) -> None:
         self._post = post
         self._closing = threading.Event()
-        self._requests: SimpleQueue[Callable[[], _Message] | None] = SimpleQueue()
+        self._requests: SimpleQueue[Callable[[], Iterable[_Message]] | None] = SimpleQueue()
         # A daemon thread: one that hangs on a dead network mount must not keep the program from ending.
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def ask(self, errand: Callable[[], _Message]) -> None:
+    def ask(self, errand: Callable[[], Iterable[_Message]]) -> None:
         """Have ``errand`` done after all that was asked for before."""
         self._requests.put(errand)
 
@@ -53,6 +54,7 @@ class Errands(Generic[_Message]):
 
     def _work(self) -> None:
         while (errand := self._requests.get()) is not None and not self._closing.is_set():
-            message = errand()
-            if not self._closing.is_set():
+            for message in errand():
+                if self._closing.is_set():
+                    break
                 self._post(message)

@@ -374,6 +374,7 @@ class _Rooms:
             outbox=self.outbox,
             tell=self.house.tell,
             now=time.monotonic,
+            keeps_originals=self.config.after == "keep",
         )
         return Arrivals(parts, admit)
 

@@ -38,13 +38,14 @@ import json
 import os
 import time
 import unicodedata
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from sqlite3 import Row
-from typing import Self
+from typing import Any, Self
 
 from monet_watch.database import Database, Schema
 from monet_watch.errors import LedgerError
@@ -66,9 +67,11 @@ __all__ = [
     "JobState",
     "Known",
     "Ledger",
+    "NewPhoto",
     "Overview",
     "Queued",
     "WatchState",
+    "WholePhoto",
 ]
 
 HEARTBEAT_KEY = "heartbeat"
@@ -226,6 +229,23 @@ _SCHEMA = Schema(
             "CREATE TRIGGER job_moved AFTER UPDATE OF state ON jobs WHEN OLD.state <> NEW.state"
             f" BEGIN {_ONE_LESS} {_ONE_MORE} END",
         ),
+        (
+            # Every index costs time with each photo of a bulk, so each holds only what is looked for in it. Those that
+            # begin with the path serve for its order as well, and the latest turn is remembered.
+            "DROP INDEX jobs_of_path",
+            "DROP INDEX jobs_by_turn",
+            "DROP INDEX jobs_seen",
+            "DROP INDEX jobs_ended",
+            "DROP INDEX jobs_of_identity",
+            "DROP INDEX jobs_of_folder",
+            "DROP INDEX jobs_in_turn",
+            "CREATE INDEX jobs_waiting ON jobs (seen_at) WHERE state = 'waiting'",
+            "CREATE INDEX jobs_done ON jobs (finished_at) WHERE state = 'done'",
+            "CREATE INDEX problems ON jobs (finished_at) WHERE state = 'problem'",
+            "CREATE INDEX jobs_of_identity ON jobs (identity, state, finished_at) WHERE identity IS NOT NULL",
+            "CREATE INDEX jobs_of_folder ON jobs (folder_key) WHERE folder_key IS NOT NULL",
+            "CREATE INDEX jobs_in_turn ON jobs (priority DESC, round, opened DESC, queued_at) WHERE state = 'queued'",
+        ),
     ),
 )
 
@@ -354,6 +374,27 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class NewPhoto:
+    """A photo that no row tells of, and why it waits."""
+
+    path: PurePosixPath
+    size: int
+    mtime_ns: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WholePhoto:
+    """A photo that waits as job ``id`` and is whole: its facts, and the identity of the painting that it is to be."""
+
+    id: int
+    size: int
+    mtime_ns: int
+    photo_sha256: str
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
 class Queued:
     """What the choice of the next job needs of a queued one; it has no more, since there are many to choose from.
 
@@ -401,6 +442,7 @@ class Ledger:
         self._database = database
         self._now = now
         self._revision = 0
+        self._turn: int | None = None  # the latest one, as soon as it is known
 
     @property
     def revision(self) -> int:
@@ -556,6 +598,59 @@ class Ledger:
                 **_NOT_BEGUN,
                 **_NO_TROUBLE,
             )
+
+    # Many photos at once.
+
+    def add(self, photos: Iterable[NewPhoto]) -> list[int]:
+        """Photos of which there is no row cannot be queued yet: make their rows, as `wait` does, and return the ids."""
+        now = self._now()
+        with self._database.transaction(durable=False):
+            self._revision += 1
+            return [
+                self._database.insert(
+                    _ADD, os.fsencode(each.path), self._next_turn(), each.size, str(each.mtime_ns), each.reason, now
+                )
+                for each in photos
+            ]
+
+    def untouched(self, paths: Collection[PurePosixPath]) -> dict[PurePosixPath, int]:
+        """Return, with their jobs, those of the ``paths`` of which nothing is known but that they wait.
+
+        No painting of theirs was ever begun.
+        """
+        stored = {os.fsencode(path): path for path in paths}
+        marks = ", ".join("?" * len(stored))
+        return {stored[row[0]]: row[1] for row in self._database.rows(_UNTOUCHED.format(marks), *stored)}
+
+    def painted(self, identities: Collection[str]) -> set[str]:
+        """Return those of the ``identities`` that some photo has been painted with."""
+        query = (
+            "SELECT DISTINCT identity FROM jobs WHERE identity IN (SELECT value FROM json_each(?)) AND state = 'done'"
+        )
+        return {row[0] for row in self._database.rows(query, json.dumps(list(identities)))}
+
+    def queue_untouched(
+        self,
+        folder: PurePosixPath,
+        photos: Iterable[WholePhoto],
+        *,
+        settings_key: str,
+        settings: str,
+        steps: int,
+        priority: int = 0,
+    ) -> None:
+        """Photos right in ``folder`` that are `untouched` take their places in the queue, as `queue` gives them."""
+        ordered = sorted(photos, key=attrgetter("id"))  # the last of them is the last of its batch
+        with self._database.transaction():
+            self._revision += 1
+            place = self._place_in_queue(folder, priority)
+            common = (place["queued_at"], place["lane"], priority, place["opened"], settings_key, steps)
+            plan, first = self._plan(settings), int(place["round"])
+            for turn, each in enumerate(ordered, first):
+                own = (self._next_turn(), each.size, str(each.mtime_ns), each.photo_sha256, each.identity, turn)
+                self._database.change(_QUEUE_UNTOUCHED, *own, *common, plan, each.id)
+
+    # The order of the queue.
 
     def prioritise(self, folder: PurePosixPath, priority: int) -> None:
         """Give what is queued of ``folder``, a folder of the inbox, another priority.
@@ -1041,7 +1136,10 @@ class Ledger:
         return self._insert(path=path, seen_at=self._now(), **columns)
 
     def _next_turn(self) -> int:
-        return int(self._database.rows("SELECT 1 + ifnull(max(turn), 0) FROM jobs")[0][0])
+        if self._turn is None:
+            self._turn = int(self._database.rows("SELECT ifnull(max(turn), 0) FROM jobs")[0][0])
+        self._turn += 1
+        return self._turn
 
     def _plan(self, settings: str) -> bytes:
         text = _readable(settings)
@@ -1052,13 +1150,13 @@ class Ledger:
     def _fresh(self, unfinished: Row | None, path: PurePosixPath, identity: str, priority: int) -> dict[str, object]:
         """What a job begins with when it is queued: everything anew if it will be another painting."""
         if unfinished is None or unfinished["identity"] != identity:
-            return {**self._place_in_queue(path, priority), **_NO_HISTORY}
+            return {**self._place_in_queue(path.parent, priority), **_NO_HISTORY}
         keeps_place = (unfinished["state"], unfinished["priority"]) == (JobState.QUEUED, priority)
-        return {} if keeps_place else self._place_in_queue(path, priority)
+        return {} if keeps_place else self._place_in_queue(path.parent, priority)
 
-    def _place_in_queue(self, path: PurePosixPath, priority: int) -> dict[str, object]:
-        """The columns that say when a job's turn comes, which is queued at this moment."""
-        now, under_way, lane = self._now(), self._round_under_way(priority), _stored(path.parent)
+    def _place_in_queue(self, folder: PurePosixPath, priority: int) -> dict[str, Any]:
+        """The columns that say when the turn of a photo of ``folder`` comes, which is queued at this moment."""
+        now, under_way, lane = self._now(), self._round_under_way(priority), _stored(folder)
         before = self._database.rows(_LAST_OF_LANE, lane, priority)
         if before and abs(now - before[0]["queued_at"]) < BATCH_PAUSE_SECONDS:
             opened, turn = before[0]["opened"], 1 + max(before[0]["round"], under_way)
@@ -1101,7 +1199,7 @@ class Ledger:
 
     def _try_again(self, job: Job) -> Job:
         state = JobState.WAITING if job.identity is None else JobState.QUEUED
-        place = {} if job.identity is None else self._place_in_queue(job.path, job.priority)
+        place = {} if job.identity is None else self._place_in_queue(job.path.parent, job.priority)
         anew = {"queued_at": None, **_NOT_BEGUN, **_NO_PROGRESS, **_NO_TROUBLE}
         return self._update(job.id, state=state, attempts=0, **{**anew, **place})
 
@@ -1115,6 +1213,17 @@ _LISTED = "SELECT {} FROM jobs WHERE state IN ({{}}) AND path >= ? AND path < ? 
     _CHANGED_AT,
     f"ORDER BY {_CHANGED_AT} DESC, id DESC LIMIT ?",
 )
+_ADD = "INSERT INTO jobs (path, state, turn, size, mtime_ns, reason, seen_at) VALUES (?, 'waiting', ?, ?, ?, ?, ?)"
+_UNTOUCHED = """
+    SELECT path, id FROM jobs WHERE path IN ({}) GROUP BY path
+    HAVING count(*) = 1 AND state = 'waiting' AND identity IS NULL AND folder IS NULL
+"""
+_QUEUE_UNTOUCHED = """
+    UPDATE jobs SET state = 'queued', reason = '', remedy = '', kind = '',
+        turn = ?, size = ?, mtime_ns = ?, photo_sha256 = ?, identity = ?, round = ?,
+        queued_at = ?, lane = ?, priority = ?, opened = ?, settings_key = ?, steps = ?, plan = ?
+    WHERE id = ?
+"""
 _IN_TURN = "ORDER BY priority DESC, round, opened DESC, queued_at, id"
 _QUEUED = f"WHERE state = 'queued' {_IN_TURN}"
 _LAST_OF_LANE = """

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Protocol
 
-__all__ = ["Detail", "Level", "Listener", "Notice", "Subject", "tell"]
+__all__ = ["About", "Detail", "Level", "Listener", "Notice", "Subject", "tell"]
 
 Detail = str | int | float | bool | None
 """A plain value, for JSON lines."""
@@ -58,6 +58,14 @@ class Subject(Protocol):
     @property
     def path(self) -> PurePath:
         """The photo's path, relative to the inbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A job, by its number and its photo."""
+
+    id: int
+    path: PurePath
 
 
 def tell(

@@ -80,9 +80,9 @@ class CountingSurveyor(Surveyor):
         self.asked += 1
         super().scan(sub)
 
-    def hash(self, path: PurePosixPath) -> None:
-        self.asked += 1
-        super().hash(path)
+    def hash(self, *paths: PurePosixPath) -> None:
+        self.asked += len(paths)
+        super().hash(*paths)
 
 
 class Manager(Notifier):

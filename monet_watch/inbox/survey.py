@@ -16,7 +16,8 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -235,11 +236,11 @@ class Surveyor(Errands[SurveyMessage]):
 
     def scan(self, sub: PurePosixPath = _ROOT) -> None:
         """Scan the folder ``sub``: `Scanned` or `InboxGone` follows."""
-        self.ask(lambda: self._scan(sub))
+        self.ask(lambda: (self._scan(sub),))
 
-    def hash(self, path: PurePosixPath) -> None:
-        """Hash the file at ``path``: `Hashed`, `HashFailed` or `InboxGone` follows."""
-        self.ask(lambda: self._hash(path))
+    def hash(self, *paths: PurePosixPath) -> None:
+        """Hash the files at ``paths``: `Hashed`, `HashFailed` or `InboxGone` follows for each."""
+        self.ask(lambda: self._hash_all(paths))
 
     def _scan(self, sub: PurePosixPath) -> SurveyMessage:
         try:
@@ -248,6 +249,15 @@ class Surveyor(Errands[SurveyMessage]):
             return InboxGone(error.message, error.remedy)
         except Exception as error:  # the thread must live on, and a scan that failed must not look like an empty folder
             return Scanned(sub, (), (Unreadable(sub, _plain(error)),))
+
+    def _hash_all(self, paths: Sequence[PurePosixPath]) -> Iterator[SurveyMessage]:
+        for folder, neighbours in groupby(paths, key=lambda path: path.parent):
+            left = deque(neighbours)
+            with suppress(OSError, ValueError, _RefusedError), _folder(self._root, folder) as place:
+                while left:
+                    yield _hash_in(place, left[0], self._limit_bytes) or self._hash(left[0])
+                    left.popleft()
+            yield from map(self._hash, left)
 
     def _hash(self, path: PurePosixPath) -> SurveyMessage:
         try:
@@ -270,6 +280,27 @@ class Surveyor(Errands[SurveyMessage]):
         if left:
             raise _changed(path)
         return Hashed(path, digest.hexdigest(), facts)
+
+
+def _hash_in(place: int | str, path: PurePosixPath, limit_bytes: int) -> Hashed | None:
+    """Hash a small file that lies right in the folder ``place``; None for whatever is more, or in any way unusual."""
+    try:
+        if not stat.S_ISREG(_status_in(place, path.name).st_mode):
+            return None
+        file = _open_in(place, path.name)
+    except (OSError, ValueError):  # the latter for a NUL, which no file system knows
+        return None
+    try:
+        facts = _facts_of_regular(os.fstat(file))
+        if facts is None or facts.size > min(limit_bytes, _CHUNK_BYTES):
+            return None
+        data = os.read(file, facts.size + 1)
+        whole = len(data) == facts.size and _facts_of_regular(os.fstat(file)) == facts
+        return Hashed(path, hashlib.sha256(data).hexdigest(), facts) if whole else None
+    except OSError:
+        return None
+    finally:
+        os.close(file)
 
 
 def _regular_ones(root: Path, folder: PurePosixPath, paths: Iterable[PurePosixPath]) -> dict[PurePosixPath, FileFacts]:
