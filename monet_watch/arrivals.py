@@ -230,6 +230,7 @@ class Arrivals:
         if any(job.state in _UNFINISHED for job in self._parts.ledger.known(path)):
             self._clear_problem(path)  # a photo that waits may have one of the file that it replaced
             for job in self._parts.ledger.forget(path):
+                self.abandon(job)
                 self._tell("removed", "It was removed from the inbox before it was painted.", job)
 
     def _wait_for_share(self, path: PurePosixPath, share: PurePosixPath) -> None:
@@ -251,11 +252,11 @@ class Arrivals:
         try:
             facts = self._look(job.path)
         except InboxGoneError:
-            self._parts.ledger.unsettle(job.id, reason=reason)
+            self.given_up(job, self._parts.ledger.unsettle(job.id, reason=reason))
             raise
         if facts is not None and not self._parts.settling.truncated(job.path, facts, self._parts.now()):
             return False
-        self._parts.ledger.unsettle(job.id, reason=reason)
+        self.given_up(job, self._parts.ledger.unsettle(job.id, reason=reason))
         if facts is None:
             self.gone(job.path)
         else:
@@ -514,11 +515,22 @@ class Arrivals:
     def _abandon_others(self, path: PurePosixPath, wanted: str) -> None:
         """Of a painting that was begun, stopped, and is wanted in another way by this time, no stages stay."""
         for job in self._parts.ledger.known(path):
-            if job.state in _UNFINISHED and job.folder is not None and job.identity != wanted:
-                try:
-                    self._parts.outbox.abandon(job.folder)
-                except OutboxError as trouble:
-                    self._tell("problem", f"Its stages stay: {trouble}", job, Level.WARNING)
+            if job.state in _UNFINISHED and job.identity != wanted:
+                self.abandon(job)
+
+    def given_up(self, job: Job, newest: Job) -> None:
+        """An attempt at ``job`` has ended; ``newest`` is what its path leads to: another, if it was overtaken."""
+        if newest.id != job.id:
+            self.abandon(job)
+
+    def abandon(self, job: Job) -> None:
+        """``job`` will not be painted: of what was begun, no stages stay in the outbox."""
+        if job.folder is None:
+            return
+        try:
+            self._parts.outbox.abandon(job.folder)
+        except OutboxError as trouble:
+            self._tell("problem", f"Its stages stay: {trouble}", job, Level.WARNING)
 
     def hash_failed(self, failed: HashFailed) -> None:
         """The photo could not be read: gone, changed meanwhile, or not readable."""

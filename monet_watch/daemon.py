@@ -58,7 +58,7 @@ _RETRY_WATCH_SECONDS = 15.0
 _LOOK_FOR_INBOX_SECONDS = 5.0  # while it is away
 _WATCH_PATIENCE_SECONDS = 600.0  # in which an inbox that is there must be watched, if it is ever to be
 _DESK_SECONDS = 1.0
-_DUE_IN_ANY_CASE = ("heartbeat", "watchdog", "tidy")  # at the end, too, when nothing else is tended to
+_DUE_IN_ANY_CASE = ("heartbeat", "watchdog", "claim", "tidy")  # at the end, too, when nothing else is tended to
 _FIRST_OUTAGE_SECONDS, _LONGEST_OUTAGE_SECONDS = 1.0, 30.0  # between two tries to use a ledger that cannot be used
 
 Message = WatchMessage | SurveyMessage | FromWorker | LookedAfter | StopAsked | ReloadAsked
@@ -155,7 +155,15 @@ class Daemon:
         self._stop_at: float | None = None
         self._renewal: Renewal | None = None
         self._renew_at = 0.0
-        self._due = {"scan": 0.0, "heartbeat": 0.0, "watchdog": 0.0, "watch": 0.0, "desk": 0.0, "tidy": 0.0}
+        self._due = {
+            "scan": 0.0,
+            "heartbeat": 0.0,
+            "watchdog": 0.0,
+            "claim": 0.0,
+            "watch": 0.0,
+            "desk": 0.0,
+            "tidy": 0.0,
+        }
         self._resting: str | None = None
         self._trouble: str | None = None
         self._outage: _Outage | None = None
@@ -230,11 +238,13 @@ class Daemon:
     def turn(self, timeout_seconds: float = 0.0) -> None:
         """Handle what has arrived, waiting up to ``timeout_seconds`` for it, then do what is due.
 
-        While the ledger cannot be used, nothing is: messages wait, and so does everybody but systemd's watchdog.
+        While the ledger cannot be used, nothing is: messages wait, and so does everybody but systemd's watchdog, and
+        other daemons that would take the outbox.
         """
         self._collect(timeout_seconds)
         if self._outage is not None and self._parts.clock() < self._outage.until:
             self._feed_watchdog()
+            self._renew_claim()
             return
         try:
             self._hear_all()
@@ -546,13 +556,18 @@ class Daemon:
 
     def _keep_alive(self) -> None:
         self._feed_watchdog()
+        self._renew_claim()
         if self._is_due("heartbeat", HEARTBEAT_SECONDS):
             self._parts.ledger.note(HEARTBEAT_KEY, str(self._parts.now()))
-            self._parts.renew_claim()
             self._look_for_ledger()
         if self._is_due("tidy", HOUSEKEEPING_SECONDS):
             self._parts.tidy()
         self._note_trouble()
+
+    def _renew_claim(self) -> None:
+        """Say to other daemons that the outbox is this one's; what is being painted needs no ledger for that."""
+        if self._is_due("claim", HEARTBEAT_SECONDS):
+            self._parts.renew_claim()
 
     def _look_for_ledger(self) -> None:
         if not self._parts.ledger.is_in_place():

@@ -246,7 +246,7 @@ class Dispatch:
         self._parts.undelivered.save()
         for place in self._crew.places:
             if place.job is not None:
-                self._parts.ledger.requeue(place.job.id, outcome="stopped", counts=False)
+                self._requeue(place.job, "stopped", counts=False)
                 place.job = None
 
     def admit(self, job: Job) -> None:
@@ -296,7 +296,7 @@ class Dispatch:
 
     def _after_death(self, job: Job, reason: str) -> None:
         if job.attempts < MOST_ATTEMPTS:
-            self._parts.ledger.requeue(job.id, outcome="worker died", detail=reason)
+            self._requeue(job, "worker died", reason)
             return
         self._fail(
             job,
@@ -539,7 +539,7 @@ class Dispatch:
             case JobFailed():
                 self._on_failed(job, event)
             case JobStopped():
-                self._parts.ledger.requeue(job.id, outcome="stopped", counts=False)
+                self._requeue(job, "stopped", counts=False)
 
     def _on_started(self, place: Place, job: Job, event: JobStarted) -> None:
         place.resumed_at_step = event.first_step - 1 if event.first_step > 1 else None
@@ -631,6 +631,7 @@ class Dispatch:
 
     def _fail(self, job: Job, kind: str, reason: str, remedy: str) -> None:
         failed = self._parts.ledger.fail(job.id, kind=kind, reason=reason, remedy=remedy)
+        self._parts.arrivals.given_up(job, failed)
         if failed.id == job.id:  # else a later photo of the same name has taken its place
             self._parts.arrivals.report(job, reason, remedy)
 
@@ -650,6 +651,10 @@ class Dispatch:
         elif message.words:
             self._tell("removed", message.words, message)
 
+    def _requeue(self, job: Job, outcome: str, detail: str = "", counts: bool = True) -> None:
+        newest = self._parts.ledger.requeue(job.id, outcome=outcome, detail=detail, counts=counts)
+        self._parts.arrivals.given_up(job, newest)
+
     # What passes.
 
     def _not_written(self, job: Job, error: OutboxError) -> bool:
@@ -658,14 +663,15 @@ class Dispatch:
             self._put_off(job, type(error).__name__, error.message, error.remedy)
             return True
         if self._parts.ledger.get(job.id).state is JobState.RUNNING:
-            self._parts.ledger.requeue(job.id, outcome="not delivered", detail=error.message, counts=False)
+            self._requeue(job, "not delivered", error.message, counts=False)
         self._begin_rest(error)
         return False
 
     def _put_off(self, job: Job, kind: str, reason: str, remedy: str) -> None:
         """Try ``job`` again after a pause; the others go on."""
         seconds = pause(job.put_off + 1, self._parts.retry_seconds)
-        self._parts.ledger.put_off(job.id, kind=kind, reason=reason, remedy=remedy, seconds=seconds)
+        told = {"kind": kind, "reason": reason, "remedy": remedy}
+        self._parts.arrivals.given_up(job, self._parts.ledger.put_off(job.id, seconds=seconds, **told))
         text = f"{reason} {remedy}".strip()
         self._tell("problem", f"{text} It is tried again in {_duration(seconds)}.", job, Level.ERROR)
 

@@ -138,6 +138,7 @@ class Rehearsal:
         self.exhibitions: list[Exhibition] = []
         self.view = View()
         self.manager = Manager()
+        self.renewals: list[float] = []  # when the claim on the outbox was renewed
         self.blind = False  # whether no watch can be started
         self.clock_jump = 0.0  # seconds that the time of day is ahead of where it should be
         self.mailbox = CountingMailbox()
@@ -224,7 +225,7 @@ class Rehearsal:
                 tell=self.tell,
                 clock=self.clock,
                 now=self.time_of_day,
-                renew_claim=lambda: None,
+                renew_claim=lambda: self.renewals.append(self.clock.now),
                 config_file=ConfigFile(Config(), None, self.load, lambda config: None, self.clock),
                 hours=self._hours,
                 rescan_seconds=300.0,

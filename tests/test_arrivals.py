@@ -304,6 +304,45 @@ def test_a_report_on_a_photo_that_is_too_large_is_written_again_where_it_is_miss
     assert len(house.told("problem", "a.jpg")) == 1
 
 
+def begun(house: Rehearsal, name: str) -> None:
+    """Have a photo painted as far as its first stage."""
+    house.worker.ready()
+    house.drop(name, b"to be painted")
+    house.rest()
+    house.worker.begin()
+    house.worker.step(2)
+    house.worker.snapshot()
+    house.turn()
+    assert list(house.outbox.rglob("progress_*.png"))
+
+
+def test_a_photo_that_is_removed_while_its_painting_rests_leaves_no_stages(house):
+    begun(house, "trip/a.jpg")
+    house.ask(Request(Act.PAUSE))
+    house.turn()
+    assert house.states("trip/a.jpg") == ["queued"]
+    house.remove("trip/a.jpg")
+    house.turn()
+    assert not list(house.outbox.rglob("*.png"))
+    assert not (house.outbox / "trip" / "a").exists()
+
+
+@pytest.mark.parametrize("end", ["stop", "fail", "put off"])
+def test_a_painting_that_ends_unfinished_when_its_photo_was_replaced_leaves_no_stages(house, end):
+    begun(house, "a.jpg")
+    house.drop("a.jpg", b"another in its place")
+    house.rest()
+    match end:
+        case "stop":
+            house.ask(Request(Act.PAUSE))
+        case "fail":
+            house.worker.fail("NotAPhotoError", "It is no picture.")
+        case _:
+            house.worker.fail("WorkerError", "It ended.", passes=True)
+    house.turn()
+    assert not list(house.outbox.rglob("*.png"))
+
+
 FORBIDDEN_AND_ALLOWED = """
 import sys
 from pathlib import Path

@@ -1,6 +1,7 @@
 """The loop: messages in, decisions out; what is due; how it starts and ends."""
 
 import contextlib
+import itertools
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import PurePosixPath
 
@@ -630,6 +631,18 @@ def test_a_start_while_the_ledger_cannot_be_written_waits_for_it(tmp_path):
         house.advance(30)
         house.rest()
         assert house.states("b.jpg") == ["done"]
+
+
+def test_the_claim_on_the_outbox_is_renewed_while_the_ledger_cannot_be_written(tmp_path):
+    with Rehearsal(tmp_path) as house:
+        house.rest()
+        with unwritable(house):
+            house.drop("a.jpg")
+            began = house.clock.now
+            for _ in range(300):
+                house.advance(1)
+        renewed = [at for at in house.renewals if at > began]
+        assert max(later - at for at, later in itertools.pairwise([began, *renewed, house.clock.now])) <= 10
 
 
 def test_a_stop_is_heard_while_the_ledger_cannot_be_used(tmp_path):
