@@ -58,7 +58,7 @@ _LEAVE_SECONDS = 2.0  # a terminal stopped by Ctrl-S must not keep the daemon fr
 _PROGRESS_SECONDS = 10.0
 _KEPT_LINES = 5
 _UNREPEATED_SECONDS = 60.0
-_MOST_REMEMBERED = 1000  # lines of the last minute: a bulk of photos has more, each of them another
+_MOST_REMEMBERED = 10_000  # lines of the last minute: a bulk of photos has more, each of them another
 
 
 class ConsoleView(Protocol):
@@ -778,12 +778,16 @@ class _Told:
 class Unrepeated:
     """Passes notices on to ``view``, but none that says the same as one of the last minute.
 
-    Those are counted, and the count is told with the first notice or overview after the minute, or at the end.
-    ``clock`` is monotonic, in seconds.
+    Those are counted, and the count is told with the first notice or overview after the minute, or at the end. At
+    ``level`` DEBUG all are passed on: whoever asks for that wants to know everything. ``clock`` is monotonic, in
+    seconds.
     """
 
-    def __init__(self, view: ConsoleView, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, view: ConsoleView, level: Level = Level.INFO, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._view = view
+        self._holds_back = level is not Level.DEBUG
         self._clock = clock
         self._told: OrderedDict[object, _Told] = OrderedDict()  # the one told first comes first
 
@@ -792,8 +796,7 @@ class Unrepeated:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for each in self._told.values():
-            self._tell_count(each)
+        self._tell_counts()
         self._view.__exit__(*exc)
 
     def __call__(self, notice: Notice) -> None:
@@ -801,7 +804,7 @@ class Unrepeated:
         now = self._clock()
         self._let_go(now)
         key = (notice.event, notice.photo, notice.job, notice.level, notice.text)
-        if key in self._told:
+        if key in self._told and self._holds_back:
             self._told[key].held += 1
             self._told[key].last = now
             return
@@ -810,6 +813,8 @@ class Unrepeated:
 
     def tell_from(self, level: Level) -> None:
         """Pass it on."""
+        self._tell_counts()
+        self._holds_back = level is not Level.DEBUG
         self._view.tell_from(level)
 
     def update(self, overview: Overview) -> None:
@@ -826,6 +831,11 @@ class Unrepeated:
             del self._told[key]
             if self._tell_count(oldest):
                 self._told[key] = _Told(oldest.notice, now, now)
+
+    def _tell_counts(self) -> None:
+        for each in self._told.values():
+            self._tell_count(each)
+            each.held = 0
 
     def _tell_count(self, told: _Told) -> bool:
         if not told.held:
@@ -861,10 +871,9 @@ def open_console(
     """Return the view of this ``kind`` on ``stream``; plain lines where a live one is not possible.
 
     ``priorities`` says that the stream is the journal (`is_journal`). No line is told more than once a minute (see
-    `Unrepeated`), but at DEBUG, where whoever asks wants to know everything.
+    `Unrepeated`).
     """
-    view = _view_of_kind(kind, level, stream, inbox, outbox, priorities)
-    return view if level is Level.DEBUG else Unrepeated(view)
+    return Unrepeated(_view_of_kind(kind, level, stream, inbox, outbox, priorities), level)
 
 
 def _view_of_kind(

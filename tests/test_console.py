@@ -578,20 +578,33 @@ def test_the_same_said_of_another_photo_job_or_at_another_level_is_another_line(
 def test_a_bulk_of_photos_fills_no_memory_with_what_was_said(watch):
     lines = Lines()
     view = Unrepeated(lines, clock=watch)
-    for number in range(5000):
+    for number in range(20_000):
         view(Notice("queued", "It waits.", f"{number}.jpg"))
-    assert len(lines.texts) == 5000
+    assert len(lines.texts) == 20_000
     view(Notice("queued", "It waits.", "0.jpg"))  # forgotten before its minute was over: better told twice than kept
-    assert len(lines.texts) == 5001
+    assert len(lines.texts) == 20_001
 
 
-def test_repeated_lines_are_held_back_but_at_debug():
-    for level, count in ((Level.INFO, 2), (Level.DEBUG, 5)):
-        stream = io.StringIO()
-        with open_console("plain", level, stream=stream, inbox=INBOX, outbox=OUTBOX) as view:
-            for _ in range(5):
+@pytest.mark.parametrize("kind", ["plain", "json", "live"])
+@pytest.mark.parametrize("priorities", [False, True])
+@pytest.mark.parametrize(("level", "count"), [(Level.INFO, 2), (Level.WARNING, 2), (Level.DEBUG, 5)])
+def test_repeated_lines_are_held_back_but_at_debug(kind, priorities, level, count):
+    stream = io.StringIO()
+    with open_console(kind, level, stream=stream, inbox=INBOX, outbox=OUTBOX, priorities=priorities) as view:
+        for _ in range(5):
+            view(Notice("problem", "Full.", level=Level.ERROR))
+    assert len(stream.getvalue().splitlines()) == count
+
+
+def test_repeated_lines_are_held_back_from_the_moment_at_which_the_level_is_no_longer_debug():
+    stream = io.StringIO()
+    with open_console("json", Level.DEBUG, stream=stream, inbox=INBOX, outbox=OUTBOX) as view:
+        for level, count in ((Level.DEBUG, 3), (Level.INFO, 3), (Level.DEBUG, 7)):
+            view.tell_from(level)
+            for _ in range(3):
                 view(Notice("problem", "Full."))
-        assert len(stream.getvalue().splitlines()) == count
+            assert len(stream.getvalue().splitlines()) == count
+    assert '"repeated": 3' in stream.getvalue()
 
 
 # ---- which one
@@ -618,8 +631,8 @@ def terminal(monkeypatch):
 
 
 def opened(kind, stream, **options):
-    """The kind of view at DEBUG, at which nothing is held back."""
-    return type(open_console(kind, Level.DEBUG, stream=stream, inbox=INBOX, outbox=OUTBOX, **options))
+    """The kind of view behind the one that holds back what is repeated."""
+    return type(open_console(kind, stream=stream, inbox=INBOX, outbox=OUTBOX, **options)._view)
 
 
 def test_a_terminal_gets_the_live_view_and_everything_else_lines(terminal, monkeypatch):
