@@ -334,7 +334,7 @@ class TestWhileSomethingRuns:
         browser.wait("document.querySelectorAll('.card').length === 60")
         browser.run("scrollTo(0, 900); document.querySelectorAll('.card').forEach((card) => { card.mine = true; });")
         gallery.show(busy(8))
-        browser.wait("document.querySelector('.steps').innerText.startsWith('Step 8 of at most 150, loss 431.2')")
+        browser.wait("document.querySelector('.steps').innerText.startsWith('Step 8 of at most 150, loss\\u00a0431.2')")
 
         assert browser.value("scrollY") == 900
         assert browser.value("[...document.querySelectorAll('.card')].filter((card) => card.mine).length") == 60

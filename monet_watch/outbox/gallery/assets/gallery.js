@@ -292,7 +292,7 @@ const monetWatch = (() => {
         frame.removeAttribute("tabindex");
       }
       setText(node.querySelector(".place"), [each.within, styleNames(each)].filter(Boolean).join(" · "));
-      const loss = each.loss === null ? "" : `, loss ${lossText(each.loss)}`;
+      const loss = each.loss === null ? "" : `, loss\u00a0${lossText(each.loss)}`;
       setText(node.querySelector(".steps"), each.step ? `Step ${each.step} of at most ${each.steps}${loss}` : "It is about to begin");
       const stale = Date.now() / 1000 - moment.at > STALE_SECONDS && moment.at > 0;
       const left = each.remaining === null ? "" : `about ${duration(each.remaining)} left at most`;
