@@ -13,16 +13,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
-import torch
-
 from monet_watch import __version__
-from monet_watch.engine.precision import best_precision
 from monet_watch.workers.base import Allowance
 from monet_watch.workers.machine import physical_cores
-from monet_watch.workers.worker import set_up_torch
 
 __all__ = ["add_common_options", "alone", "describe_machine", "peak_bytes", "set_up_as_worker", "write_json"]
+
+# Torch is imported late: what measures the daemon has as little of it as the daemon.
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -49,11 +46,18 @@ def peak_bytes() -> int:
 
 def set_up_as_worker(threads: int | None) -> None:
     """Set torch and the allocator as monet-watch's worker does it for its process."""
+    from monet_watch.workers.worker import set_up_torch
+
     set_up_torch(Allowance(threads))
 
 
 def describe_machine(threads: int | None) -> dict[str, Any]:
     """Return in general terms what is measured on, for JSON."""
+    import numpy as np
+    import torch
+
+    from monet_watch.engine.precision import best_precision
+
     return {
         "processor": _processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),

@@ -42,7 +42,7 @@ from monet_watch.renewal import ConfigFile, Renewal
 from monet_watch.requests import Desk
 from monet_watch.service import Notifier, ReloadAsked, StopAsked
 from monet_watch.troubles import pause
-from monet_watch.workers.base import JobCheckpoint, JobSnapshot, WorkerSaid
+from monet_watch.workers.base import JobCheckpoint, JobSnapshot, JobStep, WorkerSaid
 
 __all__ = ["HEARTBEAT_SECONDS", "Daemon", "DaemonParts", "Mailbox", "Message", "Outcome", "View"]
 
@@ -290,8 +290,20 @@ class Daemon:
         until = self._parts.clock() + _MOMENT_SECONDS
         while self._unheard and self._parts.clock() <= until:
             self._changed = True
-            self._handle(self._unheard[0])
-            self._unheard.popleft()
+            if _is_step(self._unheard[0]):
+                self._hear_steps(until)
+            else:
+                self._handle(self._unheard[0])
+                self._unheard.popleft()
+
+    def _hear_steps(self, until: float) -> None:
+        """Handle the steps that come next, with one commit: a thousand workers take thousands of them in a second.
+
+        Where the ledger fails, how far those paintings are is told by their next steps.
+        """
+        with self._parts.ledger.batch(durable=False):
+            while self._unheard and _is_step(self._unheard[0]) and self._parts.clock() <= until:
+                self._handle(self._unheard.popleft())
 
     def _wait_for_ledger(self, error: LedgerUnavailableError) -> float:
         """Return when to try again, on the clock."""
@@ -636,6 +648,10 @@ class Daemon:
             self._note_watch(mode="", reason="", trouble="")
             self._parts.view.update(self._parts.ledger.overview())
         self._tell("stopped", "Stopped; what is queued goes on at the next start.")
+
+
+def _is_step(message: Message) -> bool:
+    return isinstance(message, FromWorker) and isinstance(message.event, JobStep)
 
 
 def _status_line(overview: Overview) -> str:

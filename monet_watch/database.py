@@ -67,6 +67,7 @@ class Database:
         self._connection = connection
         self._path = path
         self._file: tuple[int, int] | None = None
+        self._flushes: bool | None = None
 
     @classmethod
     def open(cls, path: Path, schema: Schema) -> "Database":
@@ -160,6 +161,16 @@ class Database:
         except sqlite3.Error as error:
             raise _in_words(self._path, error) from error
 
+    def change_alone(self, sql: str, *values: object) -> int:
+        """Execute a change that needs no others, and that a power cut may undo; return how many rows it met.
+
+        In a transaction it is part of that one. Outside, SQLite makes one of it by itself, which takes a third of the
+        time that `transaction` does.
+        """
+        if not self._connection.in_transaction:
+            self._flush_at_commits(False)
+        return self.change(sql, *values)
+
     def insert(self, sql: str, *values: object) -> int:
         """Execute an INSERT of one row; return the row's id."""
         try:
@@ -177,10 +188,15 @@ class Database:
         if self._connection.in_transaction:
             bracket = self._bracket("SAVEPOINT inner", "RELEASE inner", "ROLLBACK TO inner", "RELEASE inner")
         else:
-            self.change(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._flush_at_commits(durable)
             bracket = self._bracket("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
         with bracket:
             yield
+
+    def _flush_at_commits(self, flush: bool) -> None:
+        if flush is not self._flushes:
+            self.change(f"PRAGMA synchronous = {'FULL' if flush else 'NORMAL'}")
+            self._flushes = flush
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:

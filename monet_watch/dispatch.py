@@ -5,7 +5,7 @@ Everything here runs in the daemon's loop; `monet_watch.crew` keeps the workers.
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from monet_watch.aftercare import Caretaker, LookedAfter
 from monet_watch.arrivals import Arrivals
 from monet_watch.checkpoints import Checkpoints
+from monet_watch.chooser import MOST_AT_ONCE, Chooser
 from monet_watch.crew import Crew, FromWorker, Place
 from monet_watch.delivery import (
     Commission,
@@ -23,15 +24,14 @@ from monet_watch.delivery import (
     write_painting,
 )
 from monet_watch.errors import LedgerUnavailableError, OutboxError, PhotoError, SettingsError, WorkerError
-from monet_watch.forecast import Forecast, Forecasts
+from monet_watch.forecast import Forecast
 from monet_watch.inbox.survey import InboxGoneError, UnreadablePhotoError, read_photo
-from monet_watch.ledger import Job, JobState, Ledger, Queued
+from monet_watch.ledger import Job, JobState, Ledger
 from monet_watch.notices import Level, Listener, tell
 from monet_watch.outbox.files import Outbox, progress_name
 from monet_watch.outbox.record import PaintingRecord, PhotoFacts
 from monet_watch.plan import Plan
 from monet_watch.room import NoRoomError, Shortage, room_for
-from monet_watch.scheduling import Candidate, assign
 from monet_watch.troubles import FIRST_PAUSE, pause
 from monet_watch.undelivered import Undelivered
 from monet_watch.workers.base import (
@@ -57,12 +57,7 @@ MOST_ATTEMPTS = 3
 """A job that stops its worker so often is a problem."""
 
 _LOOK_SECONDS = 5.0  # between two looks whether the outbox can be written, the inbox is there, or there is room again
-
-
-_CHOICE = 32  # more jobs than idle workers are looked at, of those whose turn it is
-_MOST_AT_ONCE = 32  # idle workers are given jobs together
 _MOMENT_SECONDS = 0.1  # for which the loop may be kept from its messages
-_LONGEST_LOOK_SECONDS = 10.0  # between two looks at a queue in which nothing has changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +96,6 @@ class _Rest:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Exhausted:
-    """At this ``revision`` of the ledger there is nothing to begin ``until``, on the monotonic clock."""
-
-    revision: int
-    until: float
-
-
 class Dispatch:
     """Gives queued jobs to idle workers, delivers what they make, and replaces workers that die."""
 
@@ -121,9 +108,8 @@ class Dispatch:
         self._rest: _Rest | None = None
         self._shortage = Shortage(parts.outbox.root, parts.checkpoints.folder)
         self._look_for_room_at = 0.0
-        self._forecasts = Forecasts()
+        self._chooser = Chooser(parts.ledger, parts.clock, parts.now)
         self._has_more = False
-        self._exhausted: _Exhausted | None = None
         self._in_care: set[int] = set()
         self._stays: dict[PurePosixPath, str] = {}  # originals that could not be put away, and why
 
@@ -279,7 +265,7 @@ class Dispatch:
 
     def _on_ready(self, place: Place, ready: WorkerReady) -> None:
         self._crew.is_ready(place, ready)
-        self._exhausted = None
+        self._chooser.look_again()
         text = f"{ready.device} is ready: {ready.device_name}, {ready.precision}, {ready.threads} threads."
         self._tell("worker-ready", text, details={"device": ready.device})
 
@@ -312,47 +298,18 @@ class Dispatch:
         """Give jobs to idle workers, for a moment: what is found done on the way may be a whole inbox of copies."""
         until = self._parts.clock() + _MOMENT_SECONDS
         self._has_more = False
-        while (idle := self._crew.idle(_MOST_AT_ONCE)) and not self._is_exhausted:
-            chosen = self._choose(idle)
+        while idle := self._crew.idle(MOST_AT_ONCE):
+            workers = [place.as_idle() for place in idle]
+            chosen = self._chooser.choose(workers, self._crew.ready_count, self._shortage.keys)
             if not chosen:
                 self._end_waiting()
-                self._remember_exhausted()
-            for place, job_id in chosen:
-                if not self._begin(place, self._parts.ledger.get(job_id)):
+                return
+            for each in chosen:
+                if not self._begin(self._crew.places[each.number], self._parts.ledger.get(each.job_id)):
                     return
             if self._parts.clock() > until:
                 self._has_more = True
                 return
-
-    @property
-    def _is_exhausted(self) -> bool:
-        """Whether nothing can have come up since the queue held nothing to begin.
-
-        To find that out takes long where a whole inbox of copies waits for one of them.
-        """
-        found, clock = self._exhausted, self._parts.clock()
-        return found is not None and found.revision == self._parts.ledger.revision and clock < found.until
-
-    def _remember_exhausted(self) -> None:
-        clock, retry_at = self._parts.clock(), self._parts.ledger.next_retry()
-        waits = [_LONGEST_LOOK_SECONDS, *([] if retry_at is None else [retry_at - self._parts.now()])]
-        self._exhausted = _Exhausted(self._parts.ledger.revision, clock + min(waits))
-
-    def _choose(self, idle: Sequence[Place]) -> list[tuple[Place, int]]:
-        """Which job begins where, of those at the front of the queue."""
-        front = self._parts.ledger.front(len(idle) + _CHOICE, self._shortage.keys)
-        workers = [place.as_idle() for place in idle]
-        found = assign([self._candidate(each) for each in front], workers, self._crew.ready_count)
-        return [(self._crew.places[each.number], each.job_id) for each in found]
-
-    def _candidate(self, queued: Queued) -> Candidate:
-        key = queued.settings_key
-        forecast = self._forecasts.get(key) or self._forecasts.keep(key, self._forecast(queued.id))
-        pixels = forecast.pixels(queued.width, queued.height)
-        return Candidate(queued.id, queued.identity, queued.turn, pixels, pixels * forecast.effort, key)
-
-    def _forecast(self, job_id: int) -> Forecast:
-        return Forecast.of(Plan.from_json(self._parts.ledger.get(job_id).settings or "").recipe)
 
     def _begin(self, place: Place, job: Job) -> bool:
         """Start ``job`` at ``place``, find it another state, or set it aside; False if none can be started now."""

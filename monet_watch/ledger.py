@@ -42,6 +42,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
+from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from sqlite3 import Row
@@ -113,6 +114,7 @@ LONGEST_PUT_OFF_SECONDS = 3600.0
 """For so long can a job be put off at a time."""
 
 _ATTEMPTS_KEPT = 20
+_PATHS_REMEMBERED = 4096  # a job is read some ten times on its way, and to make a path takes as long as to read a row
 _WORTH_COMPACTING_BYTES = 1 << 20
 
 _INBOX = PurePosixPath()
@@ -771,9 +773,8 @@ class Ledger:
         """
         with self._database.transaction():
             job = self._expect(job_id, "started", JobState.QUEUED)
-            for other in self.running():
-                if job.path == other.path or job.identity == other.identity:
-                    raise LedgerError(f"{_name(job)} cannot be started: {_name(other)}, is under way.")
+            for other in self._jobs(_IN_THE_WAY, job.path, job.identity):
+                raise LedgerError(f"{_name(job)} cannot be started: {_name(other)}, is under way.")
             started_at = self._now()
             self._database.insert(
                 "INSERT INTO attempts (job_id, number, worker, started_at)"
@@ -795,22 +796,21 @@ class Ledger:
 
     def progress(self, job_id: int, *, step: int, loss: float, seconds_per_step: float | None) -> None:
         """Say how far a running job is. A loss that is no number is stored as None."""
-        with self._database.transaction(durable=False):
-            met = self._database.change(
-                "UPDATE jobs SET step = ?, loss = ?, seconds_per_step = ? WHERE id = ? AND state = 'running'",
-                step,
-                loss,
-                seconds_per_step,
-                job_id,
-            )
-            if not met:
-                self._expect(job_id, "at a step", JobState.RUNNING)
+        met = self._database.change_alone(
+            "UPDATE jobs SET step = ?, loss = ?, seconds_per_step = ? WHERE id = ? AND state = 'running'",
+            step,
+            loss,
+            seconds_per_step,
+            job_id,
+        )
+        if not met:
+            self._expect(job_id, "at a step", JobState.RUNNING)
 
     def sized(self, job_id: int, width: int, height: int) -> None:
         """Say how large (pixels) the painting of a running job will be."""
-        with self._database.transaction(durable=False):
-            job = self._expect(job_id, "given a size", JobState.RUNNING)
-            self._update(job.id, width=width, height=height)
+        sized = "UPDATE jobs SET width = ?, height = ? WHERE id = ? AND state = 'running'"
+        if not self._database.change_alone(sized, width, height, job_id):
+            self._expect(job_id, "given a size", JobState.RUNNING)
 
     def finish(self, job_id: int, *, loss: float | None = None) -> Job:
         """Its painting is in the outbox: running → done. ``loss`` is the painting's; without it, the last step's."""
@@ -1230,6 +1230,8 @@ _LAST_OF_LANE = """
     SELECT queued_at, round, opened FROM jobs WHERE state = 'queued' AND lane = ? AND priority = ?
     ORDER BY queued_at DESC, id DESC LIMIT 1
 """
+# One at a time may be painted of each path, and of each identity, and an index knows it.
+_IN_THE_WAY = "WHERE state = 'running' AND (path = ? OR identity = ?) LIMIT 1"
 _WAITING = "WHERE state = 'waiting' ORDER BY seen_at, id"
 _DONE = "WHERE state = 'done' ORDER BY finished_at DESC, id DESC"
 _PROBLEMS = "WHERE state = 'problem' ORDER BY finished_at DESC, id DESC"
@@ -1295,6 +1297,7 @@ def _readable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+@lru_cache(_PATHS_REMEMBERED)
 def _path(raw: bytes) -> PurePosixPath:
     return PurePosixPath(os.fsdecode(raw))
 

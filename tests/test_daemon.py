@@ -274,6 +274,19 @@ def test_a_second_signal_ends_the_wait(tmp_path):
         assert house.daemon.finished()
 
 
+def test_steps_that_come_together_are_all_told_and_the_last_one_is_noted(tmp_path):
+    with Rehearsal(tmp_path, automatic=False, steps=50) as house:
+        house.worker.ready()
+        house.drop("a.jpg")
+        house.rest()
+        house.worker.begin()
+        house.worker.step(30)
+        house.turn()
+        assert [text.partition(" of")[0] for text in house.told("step")] == [f"Step {n}" for n in range(1, 31)]
+        job = house.jobs("a.jpg")[0]
+        assert (job.step, job.loss) == (30, pytest.approx(100 / 30))
+
+
 def test_the_heartbeat_is_noted_every_ten_seconds(house):
     house.advance(HEARTBEAT_SECONDS)
     assert float(house.ledger.noted(HEARTBEAT_KEY)) == house.time_of_day()

@@ -164,6 +164,23 @@ def test_only_durable_changes_wait_for_the_disk(database, durable, level):
         assert database.rows("PRAGMA synchronous")[0][0] == level
 
 
+def test_a_change_alone_waits_for_no_disk_and_is_seen_by_others_at_once(database, file):
+    with contextlib.closing(Database.open_read_only(file, ONE)) as reader:
+        assert database.change_alone("INSERT INTO photos VALUES ('a.jpg')") == 1
+        assert database.rows("PRAGMA synchronous")[0][0] == 1
+        assert names(reader) == ["a.jpg"]
+
+
+def test_a_change_alone_in_a_transaction_is_kept_or_undone_with_it(database):
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        database.change_alone("INSERT INTO photos VALUES ('a.jpg')")
+        raise ZeroDivisionError
+    with database.transaction():
+        database.change_alone("INSERT INTO photos VALUES ('b.jpg')")
+        assert database.rows("PRAGMA synchronous")[0][0] == 2
+    assert names(database) == ["b.jpg"]
+
+
 def test_foreign_keys_are_enforced_which_sqlite_does_only_where_it_is_asked_to(database):
     assert database.rows("PRAGMA foreign_keys")[0][0] == 1
 
