@@ -296,11 +296,12 @@ def status(
     from monet_watch.config import state_folder
     from monet_watch.console import overview_json
     from monet_watch.finding import read_ledger
+    from monet_watch.outlook import looking_ahead
     from monet_watch.service import is_held
 
     settings = _load(config, inbox, outbox)
     with read_ledger(settings, os.environ) as ledger:
-        overview, running = ledger.overview(), is_held(state_folder(settings, os.environ))
+        overview, running = looking_ahead(ledger.overview(), ledger), is_held(state_folder(settings, os.environ))
     if not running:
         overview = replace(overview, watch=None)  # what was noted by one that was killed
     if as_json:

@@ -24,7 +24,7 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
-from monet_watch.ledger import Job, JobState, Overview, WatchState
+from monet_watch.ledger import Job, JobState, Outlook, Overview, WatchState
 from monet_watch.notices import Level, Notice
 from monet_watch.printable import printable
 from monet_watch.wording import duration, number, rate, time_of_day, utc
@@ -177,7 +177,7 @@ class _View:
         wrap = _Wrap(console, width, limit=None if self.height is None else 1 + self._airy)
         view, counts = self.overview, self.overview.counts
         parts = (
-            ("Painting", 4, JobState.RUNNING, _running_blocks(view.running, width)),
+            ("Painting", 4, JobState.RUNNING, _running_blocks(view.running, view.outlook, width)),
             ("Next", 0, JobState.QUEUED, [[_name(job.path, width)] for job in view.queued]),
             ("Tried again", 2, None, [_put_off(job, wrap, self.now) for job in view.put_off]),
             ("Waiting", 2, JobState.WAITING, [_held_up(job, wrap, "yellow") for job in view.waiting]),
@@ -229,6 +229,9 @@ def _counts(overview: Overview, width: int) -> _Block:
     )
     numbers = [(overview.counts.get(state, 0), word, style) for state, word, style in words]
     parts = [Text(f"{n} {word}{'s' * (word == 'problem' and n > 1)}", style=style) for n, word, style in numbers if n]
+    left = overview.outlook.all_seconds
+    if left is not None and any(overview.counts.get(state) for state in (JobState.RUNNING, JobState.QUEUED)):
+        parts.append(Text(f"all done in ~{duration(left)}"))
     return _packed(parts, " · ", width) or [Text("No photos yet: whatever is dropped into the inbox is painted.")]
 
 
@@ -312,14 +315,15 @@ def _done_line(job: Job, now: float, width: int) -> Text:
     return Text.assemble("  ", (f"{at:<8}", "dim"), line, (tail, "dim"))
 
 
-def _running_blocks(jobs: Sequence[Job], width: int) -> list[_Block]:
+def _running_blocks(jobs: Sequence[Job], outlook: Outlook, width: int) -> list[_Block]:
     """Each painting's name and progress, on one line if the terminal is wide, else on two."""
     if width < _SURELY_WIDE:
         names = [_name_and_worker(job, width) for job in jobs]
-        return [[name, line] for name, line in zip(names, _progress(jobs, width - 2, with_worker=False), strict=True)]
+        lines = _progress(jobs, outlook, width - 2, with_worker=False)
+        return [[name, line] for name, line in zip(names, lines, strict=True)]
     paths = [_shortened(printable(str(job.path)), width * 2 // 5) for job in jobs]
     column = max(map(cell_len, paths), default=0)
-    bars = _progress(jobs, width - 4 - column, with_worker=True)
+    bars = _progress(jobs, outlook, width - 4 - column, with_worker=True)
     return [[Text.assemble("  ", set_cell_size(path, column), bar)] for path, bar in zip(paths, bars, strict=True)]
 
 
@@ -328,14 +332,14 @@ def _name_and_worker(job: Job, width: int) -> Text:
     return Text.assemble(_name(job.path, width - cell_len(worker)), (worker, "dim"))
 
 
-def _progress(jobs: Sequence[Job], width: int, *, with_worker: bool) -> list[Text]:
+def _progress(jobs: Sequence[Job], outlook: Outlook, width: int, *, with_worker: bool) -> list[Text]:
     """Bars of one length, and beside them as many columns of numbers as there is room for."""
-    columns = [each for each in _columns(jobs) if with_worker or each.weight > 0]
+    columns = [each for each in _columns(jobs, outlook) if with_worker or each.weight > 0]
     while len(columns) > 1 and sum(each.width + 2 for each in columns) + _SHORTEST_BAR > width:
         columns.remove(min(columns, key=lambda each: each.weight))
     bar = max(3, width - sum(each.width + 2 for each in columns))
     cells = ["".join(f"  {each.padded(row)}" for each in columns) for row in range(len(jobs))]
-    return [Text.assemble("  ", _bar(job, bar), row) for job, row in zip(jobs, cells, strict=True)]
+    return [Text.assemble("  ", _bar(job, outlook, bar), row) for job, row in zip(jobs, cells, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,24 +360,26 @@ class _Column:
         return spaces + self.cells[row] if self.right else self.cells[row] + spaces
 
 
-def _columns(jobs: Sequence[Job]) -> list[_Column]:
+def _columns(jobs: Sequence[Job], outlook: Outlook) -> list[_Column]:
     return [
         _Column(4, tuple(f"{job.step}/{job.steps}" for job in jobs), right=True),
         _Column(2, tuple("" if job.loss is None else f"loss {number(job.loss)}" for job in jobs), least=10),
         _Column(1, tuple("" if not job.seconds_per_step else rate(job.seconds_per_step) for job in jobs), least=12),
-        _Column(3, tuple(_left(job) for job in jobs), least=11, right=True),
+        _Column(3, tuple(_left(job, outlook) for job in jobs), least=11, right=True),
         _Column(0, tuple(job.worker and f"on {printable(job.worker)}" for job in jobs)),
     ]
 
 
-def _left(job: Job) -> str:
+def _left(job: Job, outlook: Outlook) -> str:
     if not job.step:
         return "starting"
-    return "" if job.remaining_seconds is None else f"~{duration(job.remaining_seconds)} left"
+    seconds = outlook.remaining_seconds.get(job.id)
+    return "" if seconds is None else f"~{duration(seconds)} left"
 
 
-def _bar(job: Job, width: int) -> Text:
-    share = job.step / job.steps if job.steps else 0.0
+def _bar(job: Job, outlook: Outlook, width: int) -> Text:
+    last = max(outlook.expected_steps.get(job.id, job.steps), job.step, 1)
+    share = job.step / last
     done = max(0, min(width, round(share * width)))
     return Text.assemble(("━" * done, "green"), ("─" * (width - done), "dim"))
 
@@ -391,8 +397,9 @@ def overview_json(overview: Overview) -> dict[str, Any]:
     - ``config_fault``: why the config's file, as it is, is not in force; None while it is
     - ``trouble``: what keeps paintings waiting, or a device from being used, until it passes; None where nothing does
     - ``counts``: number of jobs by state: ``waiting``, ``queued``, ``running``, ``done``, ``problem``
-    - ``running``: ``photo``, ``job``, ``step``, ``steps``, ``loss``, ``seconds_per_step``, ``remaining_seconds``,
-      ``worker``, ``started_at``, ``width``, ``height``
+    - ``remaining_seconds``: about how long all that is queued and being painted takes; None while nobody knows
+    - ``running``: ``photo``, ``job``, ``step``, ``steps``, ``expected_steps``, ``loss``, ``seconds_per_step``,
+      ``remaining_seconds``, ``worker``, ``started_at``, ``width``, ``height``
     - ``queued``: ``photo``, ``job``, ``queued_at``
     - ``put_off``, those of the queued that are tried again later: ``photo``, ``job``, ``reason``, ``remedy``, ``kind``,
       ``times``, ``retry_at``
@@ -401,10 +408,10 @@ def overview_json(overview: Overview) -> dict[str, Any]:
       ``width``, ``height``
     - ``problems``: ``photo``, ``job``, ``reason``, ``remedy``, ``kind``, ``attempts``, ``finished_at``
 
-    A running painting takes ``steps`` at most, which at the present pace are ``remaining_seconds`` more; one that is
-    done has taken ``steps``. The lists are the overview's, newest first, and may be shorter than the counts. ``photo``
-    is relative to the inbox, ``folder`` to the outbox, ``job`` is the number that stands in the log; times are ISO 8601
-    in UTC; what is not known is None.
+    A running painting takes ``steps`` at most, and probably ``expected_steps``, for which it needs
+    ``remaining_seconds`` more; one that is done has taken ``steps``. The lists are the overview's, newest first, and
+    may be shorter than the counts. ``photo`` is relative to the inbox, ``folder`` to the outbox, ``job`` is the number
+    that stands in the log; times are ISO 8601 in UTC; what is not known is None.
     """
     return {
         "resting": overview.resting or None,
@@ -412,7 +419,8 @@ def overview_json(overview: Overview) -> dict[str, Any]:
         "watch": _watch_facts(overview.watch) if overview.watch is not None else None,
         "config_fault": overview.config_fault or None,
         "counts": {state.value: overview.counts.get(state, 0) for state in JobState},
-        "running": [_running_facts(job) for job in overview.running],
+        "remaining_seconds": _finite(overview.outlook.all_seconds),
+        "running": [_running_facts(job, overview.outlook) for job in overview.running],
         "queued": [{**_which(job), "queued_at": _utc_or_none(job.queued_at)} for job in overview.queued],
         "put_off": [_put_off_facts(job) for job in overview.put_off],
         "waiting": [{**_held_up_facts(job), "seen_at": utc(job.seen_at)} for job in overview.waiting],
@@ -437,14 +445,15 @@ def _which(job: Job) -> dict[str, Any]:
     return {"photo": str(job.path), "job": job.id}
 
 
-def _running_facts(job: Job) -> dict[str, Any]:
+def _running_facts(job: Job, outlook: Outlook) -> dict[str, Any]:
     return {
         **_which(job),
         "step": job.step,
         "steps": job.steps,
         "loss": _finite(job.loss),
         "seconds_per_step": _finite(job.seconds_per_step),
-        "remaining_seconds": _finite(job.remaining_seconds),
+        "expected_steps": outlook.expected_steps.get(job.id),
+        "remaining_seconds": _finite(outlook.remaining_seconds.get(job.id)),
         "worker": job.worker,
         "started_at": _utc_or_none(job.started_at),
         "width": job.width,

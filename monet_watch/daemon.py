@@ -38,6 +38,7 @@ from monet_watch.ledger import (
     WatchState,
 )
 from monet_watch.notices import Level, Listener, tell
+from monet_watch.outlook import looking_ahead
 from monet_watch.renewal import ConfigFile, Renewal
 from monet_watch.requests import Desk
 from monet_watch.service import Notifier, ReloadAsked, StopAsked
@@ -627,7 +628,7 @@ class Daemon:
     def _show(self) -> None:
         if self._changed and self._parts.clock() >= self._view_at:
             began = self._parts.clock()
-            overview = self._parts.ledger.overview()
+            overview = looking_ahead(self._parts.ledger.overview(), self._parts.ledger)
             self._parts.view.update(overview)
             self._parts.notifier.status(_status_line(overview))
             took = self._parts.clock() - began  # which grows with the number of photos

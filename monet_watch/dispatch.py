@@ -31,6 +31,7 @@ from monet_watch.notices import Level, Listener, tell
 from monet_watch.outbox.files import Outbox, progress_name
 from monet_watch.outbox.record import PaintingRecord, PhotoFacts
 from monet_watch.plan import Plan
+from monet_watch.remaining import sizes_of
 from monet_watch.room import NoRoomError, Shortage, room_for
 from monet_watch.troubles import FIRST_PAUSE, pause
 from monet_watch.undelivered import Undelivered
@@ -500,14 +501,16 @@ class Dispatch:
 
     def _on_started(self, place: Place, job: Job, event: JobStarted) -> None:
         place.resumed_at_step = event.first_step - 1 if event.first_step > 1 else None
-        self._parts.ledger.sized(job.id, event.width, event.height)
+        self._parts.ledger.sized(job.id, event.width, event.height, event.first_step)
         resumed = f", going on at step {event.first_step}" if event.first_step > 1 else ""
         text = f"It is being painted, {event.width} × {event.height} pixels, at most {job.steps} steps{resumed}."
         self._tell("painting", text, job, details={"width": event.width, "height": event.height})
 
     def _on_step(self, place: Place, job: Job, event: JobStep) -> None:
         loss = event.losses.total
-        self._parts.ledger.progress(job.id, step=event.number, loss=loss, seconds_per_step=place.pace)
+        self._parts.ledger.progress(
+            job.id, step=event.number, loss=loss, seconds_per_step=place.pace, seconds=event.seconds
+        )
         text = f"Step {event.number} of at most {job.steps}, loss {loss:.4g}."
         details = {"step": event.number, "steps": job.steps, "loss": loss, "seconds": event.seconds}
         self._tell("step", text, job, Level.DEBUG, details)
@@ -549,7 +552,8 @@ class Dispatch:
             self._keep(job, files, error)
             return
         self._parts.arrivals.solved(job)
-        done = self._parts.ledger.finish(job.id, loss=event.delivered.total)
+        sizes = sizes_of(commission.plan.recipe, event.width, event.height)
+        done = self._parts.ledger.finish(job.id, loss=event.delivered.total, sizes=sizes)
         self._discard(job)
         steps = f"{len(event.curve)} step" + "s" * (len(event.curve) != 1)
         text = (

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 
 from monet_watch.errors import LedgerError
-from monet_watch.ledger import Job, JobState, Ledger, Overview
+from monet_watch.ledger import Job, JobState, Ledger, Outlook, Overview
 from monet_watch.notices import Level, Listener, Notice, tell
 from monet_watch.outbox.gallery.curator import Curator
 from monet_watch.outbox.gallery.gallery import Thumbnail
@@ -92,7 +92,7 @@ class Exhibition:
         mark = (overview.counts, lists)
         if self._longer is None or mark != self._mark:
             self._longer, self._mark = self._ledger.overview(recent=_LISTED), mark
-        longer = replace(self._longer, running=overview.running, resting=overview.resting)
+        longer = replace(self._longer, running=overview.running, resting=overview.resting, outlook=overview.outlook)
         self._curator.show(_moment(longer, self._now(), awake))
 
     def _tell_trouble(self, trouble: str) -> None:
@@ -112,7 +112,8 @@ def _moment(overview: Overview, now: float, awake: bool) -> Moment:
             "waiting": counts[JobState.WAITING],
             "problems": counts[JobState.PROBLEM],
         },
-        running=tuple(map(_sitting, overview.running)),
+        running=tuple(_sitting(job, overview.outlook) for job in overview.running),
+        remaining_seconds=overview.outlook.all_seconds,
         queued=tuple(map(_standing, overview.queued)),
         waiting=tuple(map(_standing, overview.waiting)),
         problems=tuple(map(_standing, overview.problems)),
@@ -120,7 +121,7 @@ def _moment(overview: Overview, now: float, awake: bool) -> Moment:
     )
 
 
-def _sitting(job: Job) -> Sitting:
+def _sitting(job: Job, outlook: Outlook) -> Sitting:
     return Sitting(
         photo=job.path,
         folder=job.folder,
@@ -129,9 +130,10 @@ def _sitting(job: Job) -> Sitting:
         step=job.step,
         steps=job.steps,
         loss=job.loss,
-        remaining_seconds=job.remaining_seconds,
+        remaining_seconds=outlook.remaining_seconds.get(job.id),
         width=job.width,
         height=job.height,
+        expected_steps=outlook.expected_steps.get(job.id),
     )
 
 

@@ -35,10 +35,11 @@ The round is a column of the row: the next job is the first entry of an index.
 
 import hashlib
 import json
+import math
 import os
 import time
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
@@ -68,9 +69,12 @@ __all__ = [
     "JobState",
     "Known",
     "Ledger",
+    "Measure",
     "NewPhoto",
+    "Outlook",
     "Overview",
     "Queued",
+    "StepTaken",
     "WatchState",
     "WholePhoto",
 ]
@@ -114,6 +118,9 @@ LONGEST_PUT_OFF_SECONDS = 3600.0
 """For so long can a job be put off at a time."""
 
 _ATTEMPTS_KEPT = 20
+_MEASURES_KEPT = 500
+_LATEST_STEPS = 100  # that tell how a painting goes
+_SPREAD_STEPS = 200  # at most, of those before
 _PATHS_REMEMBERED = 4096  # a job is read some ten times on its way, and to make a path takes as long as to read a row
 _WORTH_COMPACTING_BYTES = 1 << 20
 
@@ -122,6 +129,12 @@ _UNFINISHED = "state IN ('waiting', 'queued', 'problem')"
 
 _ONE_MORE = "INSERT INTO counts VALUES (NEW.state, 1) ON CONFLICT DO UPDATE SET number = number + 1;"
 _ONE_LESS = "UPDATE counts SET number = number - 1 WHERE state = OLD.state;"
+
+_ONE_MORE_QUEUED = (
+    "INSERT INTO queued_plans SELECT NEW.plan, 1 WHERE NEW.state = 'queued' AND NEW.plan IS NOT NULL"
+    " ON CONFLICT DO UPDATE SET number = number + 1;"
+)
+_ONE_LESS_QUEUED = "UPDATE queued_plans SET number = number - 1 WHERE plan = OLD.plan AND OLD.state = 'queued';"
 
 _SCHEMA = Schema(
     application_id=0x4D4F4E57,  # "MONW"
@@ -248,6 +261,38 @@ _SCHEMA = Schema(
             "CREATE INDEX jobs_of_folder ON jobs (folder_key) WHERE folder_key IS NOT NULL",
             "CREATE INDEX jobs_in_turn ON jobs (priority DESC, round, opened DESC, queued_at) WHERE state = 'queued'",
         ),
+        (
+            # What remaining times are reckoned from: the steps of paintings under way, and what those that are done
+            # took. And which settings wait, so that nobody has to count a long queue.
+            """
+            CREATE TABLE steps (
+                job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+                number INTEGER NOT NULL,
+                attempt INTEGER NOT NULL,
+                loss REAL,
+                seconds REAL NOT NULL,
+                PRIMARY KEY (job_id, number)
+            ) WITHOUT ROWID
+            """,
+            """
+            CREATE TABLE measures (
+                job_id INTEGER PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+                device TEXT NOT NULL,
+                last_step INTEGER NOT NULL,
+                paces TEXT NOT NULL,
+                other_seconds REAL NOT NULL,
+                measured_at REAL NOT NULL
+            )
+            """,
+            "CREATE INDEX measures_in_time ON measures (measured_at)",
+            "CREATE TABLE queued_plans (plan BLOB PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID",
+            "INSERT INTO queued_plans SELECT plan, count(*) FROM jobs WHERE state = 'queued' AND plan IS NOT NULL"
+            " GROUP BY plan",
+            f"CREATE TRIGGER plan_queued AFTER INSERT ON jobs BEGIN {_ONE_MORE_QUEUED} END",
+            f"CREATE TRIGGER plan_removed AFTER DELETE ON jobs BEGIN {_ONE_LESS_QUEUED} END",
+            "CREATE TRIGGER plan_moved AFTER UPDATE OF state, plan ON jobs"
+            f" BEGIN {_ONE_LESS_QUEUED} {_ONE_MORE_QUEUED} END",
+        ),
     ),
 )
 
@@ -312,12 +357,45 @@ class Job:
         times = (self.finished_at, self.started_at, self.queued_at)
         return next((at for at in times if at is not None), self.seen_at)
 
-    @property
-    def remaining_seconds(self) -> float | None:
-        """Time for all the steps that may be left, if each takes what was measured; None while nothing is measured."""
-        if self.state is not JobState.RUNNING or self.seconds_per_step is None:
-            return None
-        return max(0, self.steps - self.step) * self.seconds_per_step
+
+@dataclass(frozen=True, slots=True)
+class StepTaken:
+    """A step of a painting: its number, the loss (no number: NaN), and how long it took."""
+
+    number: int
+    loss: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a painting of ``width`` × ``height`` pixels took on ``device``, with the settings' text as it was queued.
+
+    ``paces`` tells of each size that it went through: how many pixels, how many steps of the last attempt, and how long
+    these took together. ``other_seconds`` is all else of that attempt. ``last_step`` is the painting's.
+    """
+
+    device: str
+    settings: str
+    width: int
+    height: int
+    last_step: int
+    paces: tuple[tuple[int, int, float], ...]
+    other_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is to be expected: of each painting under way, by the number of its job, and of all that is to be painted.
+
+    ``remaining_seconds`` and ``expected_steps`` say when each is done, ``curves`` what its loss was, thinned out where
+    there were many steps. What cannot be told yet is left out; ``all_seconds`` is None then.
+    """
+
+    remaining_seconds: Mapping[int, float] = field(default_factory=dict)
+    expected_steps: Mapping[int, int] = field(default_factory=dict)
+    curves: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    all_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +407,8 @@ class Overview:
     that are tried again at a stated time, the next first. ``trouble`` says in words what keeps all of them waiting, or
     a device from being used, and when that is tried again. ``resting`` says in words why nothing is
     painted at present (paused, or not the hour for it); empty while painting goes on. ``config_fault`` says why the
-    config's file, as it is, is not in force.
+    config's file, as it is, is not in force. ``outlook`` is empty until somebody has looked ahead
+    (`monet_watch.outlook`).
     """
 
     counts: Mapping[JobState, int]
@@ -343,6 +422,7 @@ class Overview:
     resting: str = ""
     config_fault: str = ""
     watch: "WatchState | None" = None
+    outlook: Outlook = field(default_factory=Outlook)
 
 
 @dataclass(frozen=True, slots=True)
@@ -794,8 +874,10 @@ class Ledger:
                 **_NO_REASON,
             )
 
-    def progress(self, job_id: int, *, step: int, loss: float, seconds_per_step: float | None) -> None:
-        """Say how far a running job is. A loss that is no number is stored as None."""
+    def progress(
+        self, job_id: int, *, step: int, loss: float, seconds_per_step: float | None, seconds: float | None = None
+    ) -> None:
+        """Say how far a running job is. A loss that is no number is stored as None; ``seconds`` is what it took."""
         met = self._database.change_alone(
             "UPDATE jobs SET step = ?, loss = ?, seconds_per_step = ? WHERE id = ? AND state = 'running'",
             step,
@@ -805,18 +887,25 @@ class Ledger:
         )
         if not met:
             self._expect(job_id, "at a step", JobState.RUNNING)
+        if seconds is not None:
+            self._database.change_alone(_STEP_TAKEN, job_id, step, loss, seconds, job_id)
 
-    def sized(self, job_id: int, width: int, height: int) -> None:
-        """Say how large (pixels) the painting of a running job will be."""
+    def sized(self, job_id: int, width: int, height: int, first_step: int = 1) -> None:
+        """Say how large (pixels) the painting of a running job will be, and which step it begins, or goes on, with."""
         sized = "UPDATE jobs SET width = ?, height = ? WHERE id = ? AND state = 'running'"
         if not self._database.change_alone(sized, width, height, job_id):
             self._expect(job_id, "given a size", JobState.RUNNING)
+        self._database.change_alone("DELETE FROM steps WHERE job_id = ? AND number >= ?", job_id, first_step)
 
-    def finish(self, job_id: int, *, loss: float | None = None) -> Job:
-        """Its painting is in the outbox: running → done. ``loss`` is the painting's; without it, the last step's."""
+    def finish(self, job_id: int, *, loss: float | None = None, sizes: Sequence[tuple[int, int]] = ()) -> Job:
+        """Its painting is in the outbox: running → done. ``loss`` is the painting's; without it, the last step's.
+
+        ``sizes`` are those that it went through, each with its last step and its pixels: by them what it took is kept.
+        """
         with self._database.transaction():
             job = self._expect(job_id, "done", JobState.RUNNING)
             self._end_attempt(job, "done")
+            self._measure(job, sizes)
             loss = job.loss if loss is None else loss
             return self._update(job.id, state=JobState.DONE, finished_at=self._now(), loss=loss, **_NO_TROUBLE)
 
@@ -1013,6 +1102,24 @@ class Ledger:
         rows = self._database.rows(f"SELECT {columns} FROM attempts WHERE job_id = ? ORDER BY number", job_id)
         return tuple(Attempt(*row) for row in rows)
 
+    def steps_taken(self, job_id: int) -> tuple[StepTaken, ...]:
+        """Return the steps of a painting under way: the latest, and of a long one a part of those before."""
+        rows = self._database.rows(_STEPS_TAKEN, job_id, _LATEST_STEPS, _SPREAD_STEPS)
+        return tuple(StepTaken(row[0], math.nan if row[1] is None else row[1], row[2]) for row in rows)
+
+    def measures(self, most: int = 50) -> tuple[Measure, ...]:
+        """Return what the latest paintings took, the latest last."""
+        rows = reversed(self._database.rows(_MEASURES, most))
+        return tuple(
+            Measure(row[0], row[1], row[2], row[3], row[4], tuple((*pace,) for pace in json.loads(row[5])), row[6])
+            for row in rows
+        )
+
+    def queued_settings(self) -> tuple[tuple[str, int], ...]:
+        """Return the settings of what is queued, as they were stored, and how many jobs each holds for."""
+        rows = self._database.rows(_QUEUED_SETTINGS)
+        return tuple((row[0], row[1]) for row in rows)
+
     def counts(self) -> dict[JobState, int]:
         """Return how many jobs there are in each state (0 too), however many, at once."""
         rows = self._database.rows("SELECT state, number FROM counts")
@@ -1080,6 +1187,17 @@ class Ledger:
                 " SELECT max(later.number) FROM attempts AS later WHERE later.job_id = attempts.job_id) - ?",
                 _ATTEMPTS_KEPT,
             )
+            self._database.change(
+                "DELETE FROM steps WHERE job_id IN (SELECT id FROM jobs WHERE state IN (?, ?))",
+                JobState.DONE,
+                JobState.PROBLEM,
+            )
+            self._database.change(
+                "DELETE FROM measures WHERE measured_at < ("
+                " SELECT min(measured_at) FROM (SELECT measured_at FROM measures ORDER BY measured_at DESC LIMIT ?))",
+                _MEASURES_KEPT,
+            )
+            self._database.change("DELETE FROM queued_plans WHERE number = 0")
             self._database.change(
                 "DELETE FROM plans WHERE digest NOT IN (SELECT plan FROM jobs WHERE plan IS NOT NULL)"
             )
@@ -1189,6 +1307,17 @@ class Ledger:
             job.id,
         )
 
+    def _measure(self, job: Job, sizes: Sequence[tuple[int, int]]) -> None:
+        """Keep what the steps of the attempt that has ended, if all of them are known, and the rest of it took."""
+        steps = self._database.rows(_STEPS_OF_LAST_ATTEMPT, job.id)
+        self._database.change("DELETE FROM steps WHERE job_id = ?", job.id)
+        if not steps or not job.width or len(steps) != 1 + steps[-1][0] - steps[0][0]:
+            return
+        paces = _paces([(step[0], step[1]) for step in steps], sizes or [(steps[-1][0], job.width * (job.height or 0))])
+        rest = max(0.0, steps[0][2] - sum(step[1] for step in steps))
+        values = (job.id, _stored(job.worker), steps[-1][0], json.dumps(paces), rest, self._now())
+        self._database.change("INSERT OR REPLACE INTO measures VALUES (?, ?, ?, ?, ?, ?)", *values)
+
     def _give_up(self, job: Job, **columns: object) -> Job:
         """Change a job that ended without a painting, or remove it if something newer of its path overtook it."""
         newest = self.known(job.path)[0]
@@ -1250,6 +1379,28 @@ _IS_FREE = f"""
 _FREE = f"{_IS_FREE} {_IN_TURN}"
 _FREE_OF = f"{_IS_FREE} AND settings_key NOT IN (SELECT value FROM json_each(?)) {_IN_TURN}"
 
+_STEP_TAKEN = """
+    INSERT OR REPLACE INTO steps (job_id, number, attempt, loss, seconds)
+    SELECT ?, ?, ifnull(max(number), 0), ?, ? FROM attempts WHERE job_id = ?
+"""
+_STEPS_OF_LAST_ATTEMPT = """
+    SELECT steps.number, seconds, ended_at - started_at
+    FROM attempts JOIN steps ON steps.job_id = attempts.job_id AND attempt = attempts.number
+    WHERE attempts.job_id = ?1 AND attempts.number = (SELECT max(number) FROM attempts WHERE job_id = ?1)
+    ORDER BY steps.number
+"""
+_STEPS_TAKEN = """
+    WITH known AS (SELECT number, loss, seconds, (SELECT max(number) FROM steps WHERE job_id = ?1) AS last
+                   FROM steps WHERE job_id = ?1)
+    SELECT number, loss, seconds FROM known
+    WHERE number > last - ?2 OR number % (1 + last / ?3) = 0 ORDER BY number
+"""
+_MEASURES = """
+    SELECT device, plans.text, width, height, last_step, paces, other_seconds
+    FROM measures JOIN jobs ON jobs.id = job_id JOIN plans ON digest = plan ORDER BY measured_at DESC LIMIT ?
+"""
+_QUEUED_SETTINGS = "SELECT plans.text, number FROM queued_plans JOIN plans ON digest = plan WHERE number > 0"
+
 _PATH, _STATE, _MTIME, _FOLDER = map(
     [column.name for column in fields(Job)].index, ("path", "state", "mtime_ns", "folder")
 )
@@ -1275,6 +1426,17 @@ def _job(row: Row) -> Job:
     values[_MTIME] = int(values[_MTIME])
     values[_FOLDER] = None if values[_FOLDER] is None else _path(values[_FOLDER])
     return Job(*values)
+
+
+def _paces(steps: Sequence[tuple[int, float]], sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int, float]]:
+    """Pixels, number of steps and their seconds of each of the ``sizes`` (last step, pixels) that has some."""
+    found, before = [], 0
+    for last, pixels in sizes:
+        seconds = [took for number, took in steps if before < number <= last]
+        before = last
+        if seconds:
+            found.append((pixels, len(seconds), sum(seconds)))
+    return found
 
 
 def _first(jobs: tuple[Job, ...]) -> Job | None:

@@ -14,10 +14,11 @@ from monet_watch import errors
 from monet_watch.console import ConsoleView
 from monet_watch.delivery import Commission, deliver, deliver_stage, read_record
 from monet_watch.errors import MonetWatchError, OutboxError, PaintingError, PhotoError, PhotoTooLargeError, WorkerError
-from monet_watch.ledger import Job, JobState, Overview
+from monet_watch.ledger import Job, JobState, Overview, StepTaken
 from monet_watch.notices import Level, Notice, tell
 from monet_watch.outbox.files import RECORD_NAME, Outbox
 from monet_watch.outbox.record import PhotoFacts
+from monet_watch.outlook import outlook_of
 from monet_watch.plan import Plan, make_plan
 from monet_watch.settings import ResolvedSettings, identity
 from monet_watch.workers.base import (
@@ -79,6 +80,7 @@ def paint_photo(order: Order, console: ConsoleView) -> Path:
     job = Job(
         id=1, path=PurePosixPath(order.photo.name), state=JobState.RUNNING, size=len(data), mtime_ns=0, identity=name,
         steps=plan.recipe.steps, started_at=time.time(), queued_at=time.time(), photo_sha256=digest,
+        settings=plan.to_json(),
     )  # fmt: skip
     folder = outbox.claim_folder(job.path, name)  # one that cannot be made is told before the painting, not after it
     with _cleaned_up_unless_finished(outbox.root / folder), console:
@@ -139,6 +141,7 @@ class _Sitting:
         self._console = console
         self._job = job
         self._machine: WorkerReady | None = None
+        self._steps: tuple[StepTaken, ...] = ()
         self._events: queue.SimpleQueue[WorkerEvent] = queue.SimpleQueue()
 
     def run(self, picture: PictureFile) -> None:
@@ -195,6 +198,7 @@ class _Sitting:
                     loss=event.losses.total,
                     seconds_per_step=pace(job.seconds_per_step, event.seconds),
                 )
+                self._steps += (StepTaken(event.number, event.losses.total, event.seconds),)
                 self._tell("step", f"Step {event.number} of at most {job.steps}.", Level.DEBUG)
             case JobSnapshot():
                 name = deliver_stage(self._outbox, self._folder, event)
@@ -203,7 +207,7 @@ class _Sitting:
                     f"The stage after step {event.number} of at most {job.steps} is in {self._folder}/{name}.",
                 )
         self._job = job
-        self._console.update(_overview(job))
+        self._console.update(_overview(job, self._steps))
 
     def _deliver(self, finished: JobFinished) -> None:
         assert self._machine is not None
@@ -224,10 +228,11 @@ class _Sitting:
         tell(self._console, event, text, self._order.photo.name, level)
 
 
-def _overview(job: Job) -> Overview:
+def _overview(job: Job, steps: tuple[StepTaken, ...] = ()) -> Overview:
     counts = {state: int(state is job.state) for state in JobState}
-    is_running = job.state is JobState.RUNNING
-    return Overview(counts, running=(job,) if is_running else (), done=() if is_running else (job,))
+    if job.state is not JobState.RUNNING:
+        return Overview(counts, done=(job,))
+    return Overview(counts, running=(job,), outlook=outlook_of([job], {job.id: steps}))
 
 
 def _as_error(failed: JobFailed, photo: Path) -> MonetWatchError:

@@ -31,7 +31,7 @@ from monet_watch.console import (
     overview_json,
     render_overview,
 )
-from monet_watch.ledger import Job, JobState, Overview, WatchState
+from monet_watch.ledger import Job, JobState, Outlook, Overview, WatchState
 from monet_watch.notices import Level, Notice
 from monet_watch.printable import printable
 
@@ -79,11 +79,20 @@ def queued(path="next.jpg"):
     return job(path, JobState.QUEUED, steps=400, queued_at=NOW)
 
 
-def overview(*jobs, **counts):
-    """An overview of these jobs; ``counts`` of more than are shown are given by state."""
+def overview(*jobs, outlook=None, **counts):
+    """An overview of these jobs; ``counts`` of more than are shown are given by state.
+
+    All the steps that are left are expected to be taken, at the pace that is known.
+    """
     by_state = {state: tuple(each for each in jobs if each.state is state) for state in JobState}
     totals = {state: counts.get(state.value, len(by_state[state])) for state in JobState}
-    return Overview(totals, *(by_state[JobState(name)] for name in ("running", "queued", "waiting", "done", "problem")))
+    lists = (by_state[JobState(name)] for name in ("running", "queued", "waiting", "done", "problem"))
+    return Overview(totals, *lists, outlook=outlook or at_the_present_pace(by_state[JobState.RUNNING]))
+
+
+def at_the_present_pace(jobs):
+    seconds = {each.id: (each.steps - each.step) * each.seconds_per_step for each in jobs if each.seconds_per_step}
+    return Outlook(seconds, {each.id: each.steps for each in jobs})
 
 
 BUSY = overview(
@@ -142,6 +151,19 @@ def test_speed_is_told_in_the_unit_that_reads_better(seconds_per_step, speed):
 def test_remaining_time_is_as_exact_as_it_needs_to_be(steps_left, words):
     view = overview(running(step=1, steps=steps_left + 1, seconds_per_step=1.0))
     assert words in "\n".join(rendered(view))
+
+
+def test_when_everything_will_be_done_is_told_beside_the_counts():
+    view = overview(running(), queued(), outlook=Outlook({1: 100.0}, all_seconds=3900.0))
+    assert "1 painting · 1 queued · all done in ~1 h 05 min" in "\n".join(rendered(view))
+    assert overview_json(view)["remaining_seconds"] == 3900.0
+
+
+def test_the_bar_is_full_when_a_painting_has_taken_the_steps_that_it_was_expected_to_take():
+    view = overview(running(step=60, steps=150), outlook=Outlook(expected_steps={1: 60}))
+    line = next(line for line in rendered(view, 120) if "━" in line)
+    assert "─" not in line
+    assert "60/150" in line
 
 
 def test_a_painting_that_has_not_taken_a_step_is_starting():
@@ -307,12 +329,14 @@ def test_the_status_for_programs_has_every_documented_key():
         "job": 1,
         "step": 123,
         "steps": 400,
+        "expected_steps": 400,
         "loss": 58.123,
         "seconds_per_step": 1.83,
         "worker": "cpu",
         "width": 768,
         "height": 512,
     }
+    assert data["remaining_seconds"] is None
     assert data["queued"][0].keys() == {"photo", "job", "queued_at"}
     assert data["waiting"][0].keys() == {"photo", "job", "reason", "remedy", "kind", "seen_at"}
     assert data["problems"][0].keys() == {"photo", "job", "reason", "remedy", "kind", "attempts", "finished_at"}
@@ -695,7 +719,7 @@ DRIVER = """
 import sys, time
 from pathlib import Path, PurePosixPath
 from monet_watch.console import open_console
-from monet_watch.ledger import Job, JobState, Overview, WatchState
+from monet_watch.ledger import Job, JobState, Outlook, Overview, WatchState
 from monet_watch.notices import Level, Notice
 
 control = Path(sys.argv[1])

@@ -181,7 +181,7 @@ def test_progress_is_in_the_ledger_with_a_pace_that_follows_the_machine(house):
     house.turn()
     job = house.jobs("a.jpg")[0]
     assert (job.step, job.steps, job.loss, job.seconds_per_step) == (2, 4, 50, 0.5)
-    assert job.remaining_seconds == 1.0
+    assert [(step.number, step.seconds) for step in house.ledger.steps_taken(job.id)] == [(1, 0.5), (2, 0.5)]
     assert (job.width, job.height) == (32, 32)
 
 

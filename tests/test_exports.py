@@ -58,7 +58,7 @@ LIGHT = [
     name
     for name in MODULES
     if not name.startswith("monet_watch.engine.") and name not in ("monet_watch.workers.worker",)
-] + ["monet_watch.engine.events", "monet_watch.engine.devices"]
+] + ["monet_watch.engine.events", "monet_watch.engine.devices", "monet_watch.engine.levels"]
 
 
 def test_nothing_but_the_engine_and_the_worker_s_inside_imports_torch():

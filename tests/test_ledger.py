@@ -307,7 +307,7 @@ class TestTheWayOfAJob:
         assert ledger.attempts(job.id) == (Attempt(job.id, 1, "cuda:1", clock.time),)
         assert ledger.running() == (job,)
 
-    def test_progress_can_be_read_and_tells_how_long_it_will_take(self, ledger):
+    def test_progress_can_be_read(self, ledger):
         job = run(ledger)
 
         ledger.sized(job.id, 768, 512)
@@ -315,7 +315,7 @@ class TestTheWayOfAJob:
 
         job = ledger.get(job.id)
         assert (job.step, job.loss, job.width, job.height) == (100, 192.5, 768, 512)
-        assert job.remaining_seconds == 300 * 1.5
+        assert job.seconds_per_step == 1.5
 
     def test_a_loss_that_is_no_number_is_none(self, ledger):
         job = run(ledger)
@@ -1067,7 +1067,7 @@ class TestTheFile:
                 for name in ("user_version", "application_id", "journal_mode")
             ]
 
-        assert marks == [5, int.from_bytes(b"MONW"), "wal"]
+        assert marks == [6, int.from_bytes(b"MONW"), "wal"]
 
     @pytest.mark.parametrize("how", [Ledger.open, Ledger.open_read_only])
     def test_the_record_of_a_later_version_is_refused_with_a_remedy_and_left_alone(self, file, how):
@@ -1149,6 +1149,116 @@ class TestTheFile:
 
 
 VERSION_1 = Path(__file__).with_name("ledger_version_1.sql")
+
+
+def took(ledger: Ledger, job: Job) -> float:
+    """What the last attempt took, in seconds."""
+    *_, last = ledger.attempts(job.id)
+    return last.ended_at - last.started_at
+
+
+class TestSteps:
+    """What remaining times are reckoned from."""
+
+    def take(self, ledger, job, numbers, first=None, seconds=0.5):
+        ledger.sized(job.id, 60, 40, first or numbers[0])
+        for number in numbers:
+            ledger.progress(job.id, step=number, loss=1000 / number, seconds_per_step=seconds, seconds=seconds)
+
+    def test_the_steps_of_a_painting_under_way_are_kept_in_order(self, ledger):
+        job = run(ledger)
+        self.take(ledger, job, range(1, 4))
+        taken = ledger.steps_taken(job.id)
+        assert [(step.number, step.loss, step.seconds) for step in taken] == [
+            (1, 1000.0, 0.5), (2, 500.0, 0.5), (3, 1000 / 3, 0.5),
+        ]  # fmt: skip
+
+    def test_of_a_long_painting_the_latest_steps_are_read_and_a_part_of_those_before(self, ledger):
+        job = run(ledger)
+        self.take(ledger, job, range(1, 2001))
+        numbers = [step.number for step in ledger.steps_taken(job.id)]
+        assert len(numbers) < 320
+        assert numbers[-100:] == list(range(1901, 2001))
+        assert numbers == sorted(set(numbers))
+        assert max(after - before for before, after in itertools.pairwise(numbers)) <= 20
+
+    def test_where_a_painting_goes_on_from_a_checkpoint_the_steps_after_it_are_taken_anew(self, ledger):
+        job = run(ledger)
+        self.take(ledger, job, range(1, 8))
+        ledger.requeue(job.id, outcome="interrupted")
+        ledger.start(job.id, "cpu")
+        self.take(ledger, job, [5, 6], seconds=0.25)
+        assert [(step.number, step.seconds) for step in ledger.steps_taken(job.id)] == [
+            (1, 0.5), (2, 0.5), (3, 0.5), (4, 0.5), (5, 0.25), (6, 0.25),
+        ]  # fmt: skip
+
+    def test_what_a_painting_took_is_measured_when_it_is_done(self, ledger, clock):
+        job = run(ledger)
+        self.take(ledger, job, range(1, 9))
+        clock.time += 5.5
+        ledger.finish(job.id)
+        (measure,) = ledger.measures()
+        assert (measure.width, measure.height, measure.last_step) == (60, 40, 8)
+        assert (measure.device, measure.settings) == ("cpu", job.settings)
+        assert (measure.paces, measure.other_seconds) == (((60 * 40, 8, 4.0),), took(ledger, job) - 4.0)
+        assert ledger.steps_taken(job.id) == ()
+
+    def test_of_one_that_went_on_the_last_attempt_is_measured(self, ledger, clock):
+        job = run(ledger)
+        self.take(ledger, job, range(1, 8))
+        ledger.requeue(job.id, outcome="interrupted")
+        clock.time += 100
+        ledger.start(job.id, "cuda:1")
+        self.take(ledger, job, range(6, 10), seconds=0.25)
+        clock.time += 3
+        ledger.finish(job.id)
+        (measure,) = ledger.measures()
+        assert (measure.device, measure.last_step) == ("cuda:1", 9)
+        assert (measure.paces, measure.other_seconds) == (((60 * 40, 4, 1.0),), took(ledger, job) - 1.0)
+
+    def test_the_steps_at_each_size_that_it_went_through_are_measured_apart(self, ledger):
+        job = run(ledger)
+        self.take(ledger, job, range(1, 4), seconds=0.25)
+        for number in range(4, 9):
+            ledger.progress(job.id, step=number, loss=1.0, seconds_per_step=1.0, seconds=1.0)
+        ledger.finish(job.id, sizes=[(3, 600), (400, 2400)])
+        assert ledger.measures()[0].paces == ((600, 3, 0.75), (2400, 5, 5.0))
+
+    def test_a_painting_whose_steps_nobody_timed_is_not_measured(self, ledger):
+        job = run(ledger)
+        ledger.sized(job.id, 60, 40)
+        ledger.progress(job.id, step=1, loss=1.0, seconds_per_step=1.0)
+        ledger.finish(job.id)
+        assert ledger.measures() == ()
+
+    def test_a_loss_that_is_no_number_is_read_as_none_was(self, ledger):
+        job = run(ledger)
+        ledger.progress(job.id, step=1, loss=float("nan"), seconds_per_step=1.0, seconds=1.0)
+        (step,) = ledger.steps_taken(job.id)
+        assert step.loss != step.loss
+
+    def test_measures_come_the_latest_last_and_the_oldest_go(self, ledger, clock):
+        for number in range(6):
+            clock.time += 1
+            job = run(ledger, PurePosixPath(f"{number}.jpg"), f"{number}")
+            self.take(ledger, job, range(1, number + 2))
+            ledger.finish(job.id)
+        assert [measure.last_step for measure in ledger.measures()] == [1, 2, 3, 4, 5, 6]
+        assert [measure.last_step for measure in ledger.measures(2)] == [5, 6]
+        ledger.prune()
+        assert len(ledger.measures()) == 6
+
+    def test_how_many_wait_for_each_of_the_settings_is_counted(self, ledger):
+        for number in range(5):
+            queue(ledger, PurePosixPath(f"{number}.jpg"), f"{number}", settings="A" if number < 3 else "B")
+        assert sorted(ledger.queued_settings()) == [("A", 3), ("B", 2)]
+        queue(ledger, PurePosixPath("0.jpg"), "0 anew", settings="B")
+        ledger.forget(PurePosixPath("1.jpg"))
+        job = ledger.start(ledger.known(PurePosixPath("2.jpg"))[0].id, "cpu")
+        assert ledger.queued_settings() == (("B", 3),)
+        ledger.requeue(job.id, outcome="interrupted")
+        ledger.prune()
+        assert sorted(ledger.queued_settings()) == [("A", 1), ("B", 3)]
 
 
 class TestAnEarlierVersion:

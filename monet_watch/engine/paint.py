@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from monet_watch.engine.evaluator import StyleMemory
 from monet_watch.engine.events import Checkpoint, Event
-from monet_watch.engine.levels import Level, levels
-from monet_watch.engine.photo import fitted_size
+from monet_watch.engine.levels import Level, fitted_size, levels
 from monet_watch.engine.precision import resolve_precision
 from monet_watch.engine.stage import CHECKPOINT_LIMIT_BYTES, SMALLEST_SIDE, Materials, Progress, Stage, check_size
 from monet_watch.engine.vgg import VGG19

@@ -22,9 +22,10 @@ from PIL import ExifTags, Image, ImageCms, ImageMode, UnidentifiedImageError, fe
 from PIL.Image import Transpose
 
 from monet_watch.engine.kinds import RAW, Kind, ends_early, has_empty_tail, kind_of
+from monet_watch.engine.levels import fitted_size
 from monet_watch.errors import NotAPhotoError, PhotoError, PhotoTooLargeError, TruncatedPhotoError
 
-__all__ = ["Details", "Photo", "decode", "fitted_size", "pixels_of", "resize", "resize_exactly"]
+__all__ = ["Details", "Photo", "decode", "pixels_of", "resize", "resize_exactly"]
 
 Image.init()
 pillow_heif.register_heif_opener()
@@ -53,8 +54,6 @@ _PROFILE_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 _ENDED_EARLY = re.compile(r"truncated|end of file|reached eof|not enough image data|incomplete header|only got", re.I)
 
 _TOO_MUCH = re.compile(r"security limit|memory alloc|out of memory|cannot allocate|decompressed data too large", re.I)
-
-_LARGEST_PIXELS = 2**30  # a picture enlarged beyond this has proportions that no painting has
 
 _BAND_PIXELS = 2**20  # converted at a time
 
@@ -386,25 +385,6 @@ def _transformed(colour: Image.Image, source: ImageCms.ImageCmsProfile) -> Image
 
 
 # --- Sizes
-
-
-def fitted_size(width: int, height: int, short_side: int, enlarge: bool) -> tuple[int, int]:
-    """Return (width, height) in pixels with the shorter of them at ``short_side`` and the aspect kept.
-
-    A smaller picture keeps its size, unless ``enlarge``. The long side is rounded, half up.
-
-    Raises PhotoTooLargeError if a very narrow picture would have to be enlarged beyond all measure.
-    """
-    short = min(width, height)
-    if short == short_side or (short < short_side and not enlarge):
-        return width, height
-    long = (2 * max(width, height) * short_side + short) // (2 * short)
-    if long * short_side > max(_LARGEST_PIXELS, width * height):
-        raise PhotoTooLargeError(
-            f"It is too narrow: enlarged from {width} × {height} pixels, its long side would have {long:,}.",
-            "Crop the picture, or set enlarge: false.",
-        )
-    return (short_side, long) if width <= height else (long, short_side)
 
 
 def resize(picture: NDArray[np.uint8], short_side: int, enlarge: bool) -> NDArray[np.uint8]:

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 from monet_watch.engine.colour import recolour
 from monet_watch.engine.evaluator import Evaluator, StyleMemory, is_out_of_memory, let_go
 from monet_watch.engine.events import Checkpoint, Event, Finished, Losses, Snapshot, Step
-from monet_watch.engine.levels import Level
+from monet_watch.engine.levels import Level, fitted_size
 from monet_watch.engine.losses import Moments
 from monet_watch.engine.optimise import Optimiser
 from monet_watch.engine.parametrisation import parametrisation
-from monet_watch.engine.photo import fitted_size, resize_exactly
+from monet_watch.engine.photo import resize_exactly
 from monet_watch.engine.precision import Precision
 from monet_watch.engine.tiles import SMALLEST_TILE, choose_tile, memory_bytes
 from monet_watch.errors import PaintingError, PhotoError

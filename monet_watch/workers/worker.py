@@ -30,9 +30,9 @@ from monet_watch import __version__
 from monet_watch.engine.devices import device_name, every_device
 from monet_watch.engine.evaluator import is_out_of_memory
 from monet_watch.engine.events import Checkpoint, Event, Finished, Snapshot, Step
-from monet_watch.engine.levels import levels
+from monet_watch.engine.levels import fitted_size, levels
 from monet_watch.engine.paint import Painter, fits
-from monet_watch.engine.photo import Photo, decode, fitted_size, resize_exactly
+from monet_watch.engine.photo import Photo, decode, resize_exactly
 from monet_watch.engine.precision import best_precision
 from monet_watch.engine.vgg import VGG19, load_vgg19
 from monet_watch.errors import MonetWatchError, PhotoError, WorkerError

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from skimage import color
 
-from monet_watch.engine.photo import decode, fitted_size, resize
+from monet_watch.engine.levels import fitted_size
+from monet_watch.engine.photo import decode, resize
 from monet_watch.errors import NotAPhotoError, PhotoError, PhotoTooLargeError, TruncatedPhotoError
 
 LIMIT = 10**7

@@ -13,9 +13,10 @@ from monet_watch.engine import stage
 from monet_watch.engine.evaluator import Evaluator
 from monet_watch.engine.events import Checkpoint, Finished, Losses, Snapshot, Step
 from monet_watch.engine.lbfgs import LBFGS
+from monet_watch.engine.levels import fitted_size
 from monet_watch.engine.losses import Evaluation, Objective, style_targets
 from monet_watch.engine.paint import Painter, paint
-from monet_watch.engine.photo import fitted_size, resize, resize_exactly
+from monet_watch.engine.photo import resize, resize_exactly
 from monet_watch.engine.stage import CHECKPOINT_LIMIT_BYTES, Progress
 from monet_watch.engine.tiles import SMALLEST_TILE, memory_bytes
 from monet_watch.engine.vgg import VGG19

@@ -13,7 +13,7 @@ __all__ = ["Moment", "Sitting", "Standing"]
 class Sitting:
     """A painting under way. ``photo`` is relative to the inbox, ``folder`` to the outbox; times are in seconds.
 
-    ``steps`` is the most that it may take. What is not known yet is None.
+    ``steps`` is the most that it may take, ``expected_steps`` what it probably will. What is not known yet is None.
     """
 
     photo: PurePosixPath
@@ -26,6 +26,7 @@ class Sitting:
     remaining_seconds: float | None
     width: int | None = None
     height: int | None = None
+    expected_steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Moment:
 
     Of what is ``queued``, ``waiting`` or has ``problems`` the first are listed; ``counts`` are those of all (of the
     keys queued, waiting, problems). ``resting`` says in words why nothing is painted at present, or is empty.
+    ``remaining_seconds`` is about how long all takes that is queued and being painted.
     """
 
     at: float
@@ -55,6 +57,7 @@ class Moment:
     waiting: tuple[Standing, ...] = ()
     problems: tuple[Standing, ...] = ()
     resting: str = ""
+    remaining_seconds: float | None = None
 
     def plain(self, pictures: dict[str, dict[str, str]]) -> dict[str, Any]:
         """Return it as JSON takes it; ``pictures`` holds more about each running painting, by its identity."""
@@ -63,6 +66,7 @@ class Moment:
             "awake": self.awake,
             "counts": self.counts,
             "resting": shown(self.resting),
+            "remaining": None if self.remaining_seconds is None else round(self.remaining_seconds),
             "running": [{**_sitting(each), **pictures.get(each.identity, {})} for each in self.running],
             "queued": [_standing(each) for each in self.queued],
             "waiting": [_standing(each) for each in self.waiting],
@@ -85,6 +89,7 @@ def _sitting(sitting: Sitting) -> dict[str, Any]:
         "styles": [shown(style) for style in sitting.styles],
         "step": sitting.step,
         "steps": sitting.steps,
+        "expected": sitting.expected_steps or sitting.steps,
         "loss": None if sitting.loss is None else float(f"{sitting.loss:.4g}"),
         "remaining": None if sitting.remaining_seconds is None else round(sitting.remaining_seconds),
         "width": sitting.width or 0,

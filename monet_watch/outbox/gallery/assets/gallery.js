@@ -295,12 +295,13 @@ const monetWatch = (() => {
       const loss = each.loss === null ? "" : `, loss\u00a0${lossText(each.loss)}`;
       setText(node.querySelector(".steps"), each.step ? `Step ${each.step} of at most ${each.steps}${loss}` : "It is about to begin");
       const stale = Date.now() / 1000 - moment.at > STALE_SECONDS && moment.at > 0;
-      const left = each.remaining === null ? "" : `about ${duration(each.remaining)} left at most`;
+      const left = each.remaining === null ? "" : `about ${duration(each.remaining)} left`;
       setText(node.querySelector(".left"), !moment.awake || stale ? `as of ${date(moment.at, true)}` : left);
       const bar = node.querySelector(".bar");
-      bar.setAttribute("aria-valuemax", each.steps || 1);
+      const last = Math.max(each.expected || each.steps, each.step, 1);
+      bar.setAttribute("aria-valuemax", last);
       bar.setAttribute("aria-valuenow", each.step);
-      bar.firstElementChild.style.transform = `scaleX(${each.steps ? each.step / each.steps : 0})`;
+      bar.firstElementChild.style.transform = `scaleX(${each.step / last})`;
     },
 
     summarise(moment) {
@@ -310,6 +311,7 @@ const monetWatch = (() => {
       const line = (moment.counts.queued || 0) + (moment.counts.waiting || 0);
       if (line) parts.push(`${number.format(line)} waiting`);
       if (moment.counts.problems) parts.push(`${number.format(moment.counts.problems)} could not be painted`);
+      if (moment.awake && moment.remaining && line) parts.push(`all of it done in about ${duration(moment.remaining)}`);
       setText(byId("summary"), data.list ? parts.join(", ") : "");
     },
 
