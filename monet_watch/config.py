@@ -172,6 +172,7 @@ class Config(BaseModel):
     after: Literal["keep", "move", "delete"] = "keep"
     archive: _Path | None = None
     gallery: Annotated[bool, Strict()] = True
+    contact_sheet: Annotated[bool, Strict()] = True
     keep_stages: Annotated[Literal["all", "none"] | int, BeforeValidator(_stages)] = "all"
     ignore: _Globs = ()
     limit_megapixels: _Number = Field(200.0, gt=0, le=4000)

@@ -37,7 +37,7 @@ from monet_watch.ledger import (
     Overview,
     WatchState,
 )
-from monet_watch.notices import Level, Listener, tell
+from monet_watch.notices import Level, Listener, Notice, tell
 from monet_watch.outlook import looking_ahead
 from monet_watch.renewal import ConfigFile, Renewal
 from monet_watch.requests import Desk
@@ -62,7 +62,7 @@ _DESK_SECONDS = 1.0
 _DUE_IN_ANY_CASE = ("heartbeat", "watchdog", "claim", "tidy")  # at the end, too, when nothing else is tended to
 _FIRST_OUTAGE_SECONDS, _LONGEST_OUTAGE_SECONDS = 1.0, 30.0  # between two tries to use a ledger that cannot be used
 
-Message = WatchMessage | SurveyMessage | FromWorker | LookedAfter | StopAsked | ReloadAsked
+Message = WatchMessage | SurveyMessage | FromWorker | LookedAfter | StopAsked | ReloadAsked | Notice
 """All that can arrive in the mailbox."""
 
 
@@ -83,13 +83,15 @@ class Mailbox:
         """Leave a message; from any thread, never blocks. Safe in a signal handler, too."""
         self._messages.put(message)
 
-    def drop(self, *kinds: type[Message]) -> None:
-        """Throw away all messages of these kinds: whoever they were meant for is not there any more."""
+    def drop(self, *kinds: type[Message]) -> list[Message]:
+        """Take out and return all messages of these kinds: whoever they were meant for is not there any more."""
         kept: list[Message] = []
+        dropped: list[Message] = []
         while (message := self.next(0)) is not None:
-            kept += [] if isinstance(message, kinds) else [message]
+            (dropped if isinstance(message, kinds) else kept).append(message)
         for each in kept:
             self.post(each)
+        return dropped
 
     def next(self, timeout_seconds: float) -> Message | None:
         """Return the oldest message; None if none arrives within ``timeout_seconds``."""
@@ -384,6 +386,8 @@ class Daemon:
                 self._parts.dispatch.looked_after(message)
             case ReloadAsked():
                 self._read_config()
+            case Notice():
+                self._parts.tell(message)
 
     def _scanned(self, scanned: Scanned) -> None:
         self._parts.arrivals.scanned(scanned)

@@ -15,6 +15,7 @@ from monet_watch.aftercare import Aftercare, Caretaker
 from monet_watch.arrivals import Arrivals, ArrivalsParts
 from monet_watch.checkpoints import Checkpoints
 from monet_watch.claim import OutboxClaim
+from monet_watch.clerk import Office
 from monet_watch.config import Config, state_folder
 from monet_watch.console import ConsoleView
 from monet_watch.crew import AUTO, Crew, FromWorker, WorkerFactory
@@ -36,8 +37,9 @@ from monet_watch.outbox.gallery.curator import Curator, rebuild
 from monet_watch.plan import Planner
 from monet_watch.reconciliation import Reconciliation
 from monet_watch.renewal import ConfigFile, FileMark, Renewal, file_mark
+from monet_watch.reports import Reports
 from monet_watch.requests import REQUESTS_NAME, Answer, Desk, Effects, Request, RequestBox
-from monet_watch.service import Notifier, single_instance, stop_signals
+from monet_watch.service import Notifier, StopAsked, single_instance, stop_signals
 from monet_watch.settings import FolderSettings, is_settings_file, is_style_picture
 from monet_watch.styles.library import StyleLibrary
 from monet_watch.undelivered import Undelivered
@@ -133,7 +135,7 @@ def run_daemon(house: House) -> Outcome:
         rooms = _Rooms(house, ledger, outbox, state, found, undelivered, claim, mark)
         stack.enter_context(house.console)
         _tidy(rooms)
-        return _run_and_renew(rooms)
+        return _run_and_renew(rooms.with_reports(stack))
 
 
 def _run_and_renew(rooms: "_Rooms") -> Outcome:
@@ -267,6 +269,7 @@ class _Rooms:
     claim: OutboxClaim
     mark: FileMark | None = None
     exhibition: Exhibition | None = None
+    reports: Reports | None = None
 
     @property
     def config(self) -> Config:
@@ -292,6 +295,21 @@ class _Rooms:
         aftercare = Aftercare(config.inbox, config.after, config.archive, self.limit_bytes)
         return Caretaker(aftercare, self.outbox.surely_holds, self.house.mailbox.post)
 
+    def with_reports(self, stack: ExitStack) -> "_Rooms":
+        """The rooms with everybody who reports, until the end of ``stack``."""
+        house = self.house
+        office = Office(house.config, self.state / LEDGER_NAME, house.mailbox.post, house.once)
+        reports = stack.enter_context(Reports(office, self._pass_on))
+        return replace(self, house=replace(house, listen=_both(house.listen, reports.heard)), reports=reports)
+
+    def _pass_on(self) -> bool:
+        """Tell the notices that are left; True if somebody asks for the end."""
+        mailbox = self.house.mailbox
+        for message in mailbox.drop(Notice):
+            if isinstance(message, Notice):
+                self.house.tell(message)
+        return bool(mailbox.drop(StopAsked))
+
     @contextlib.contextmanager
     def with_gallery(self) -> Iterator["_Rooms"]:
         """The rooms and, if the config wants one, the gallery that is kept of what goes on in them."""
@@ -315,6 +333,8 @@ class _Rooms:
         found = find_weights(config, self.house.environ) if config.weights != self.config.weights else self.weights
         outbox = _outbox(config, self.ledger)
         house = replace(self.house, config=config)
+        if self.reports is not None:
+            self.reports.take_over(config)
         return replace(self, house=house, outbox=outbox, weights=found, mark=renewal.mark)
 
     def _check(self, config: Config) -> None:

@@ -39,6 +39,7 @@ import math
 import os
 import time
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields
@@ -1089,12 +1090,27 @@ class Ledger:
 
         They come without their ``settings``. No more than ``most`` are returned, -1: all of them.
         """
-        start = os.fsencode(folder)
-        first, end = (start + b"/", start + b"0") if folder.parts else (b"", b"\xff")  # the nought follows the slash
+        first, end = _below(folder)
         marks = ", ".join("?" * len(states))
         values = (*states, first, end, since, most)
         rows = self._database.rows(f"{_LISTED.format(marks)}", *map(_stored, values))
         return tuple(_job(row) for row in rows)
+
+    def is_unfinished(self, folder: PurePosixPath) -> bool:
+        """Whether any photo right in ``folder`` of the inbox waits, is queued, or is being painted."""
+        rows = self._database.rows(_IS_UNFINISHED, *_right_in(folder) * 2)
+        return bool(rows[0][0])
+
+    def photos_in(self, folder: PurePosixPath) -> tuple[Job, ...]:
+        """Return of each photo right in ``folder`` of the inbox what it last led to, without its ``settings``."""
+        rows = self._database.rows(_PHOTOS_IN, *_right_in(folder))
+        return tuple({job.path: job for job in map(_job, rows)}.values())
+
+    def painted_folders(self) -> tuple[PurePosixPath, ...]:
+        """Return the folders of the inbox right in which more than one photo was painted."""
+        rows = self._database.rows("SELECT DISTINCT path FROM jobs WHERE state = 'done'")
+        counts = Counter(row[0].rpartition(b"/")[0] for row in rows)
+        return tuple(_path(folder) for folder, count in counts.items() if count > 1)
 
     def attempts(self, job_id: int) -> tuple[Attempt, ...]:
         """Return every start of a job, the first one first."""
@@ -1336,9 +1352,16 @@ class Ledger:
 _SELECT = "SELECT {} FROM jobs LEFT JOIN plans ON digest = plan".format(
     ", ".join("plans.text AS settings" if column.name == "settings" else column.name for column in fields(Job))
 )
+_LIGHT = ", ".join("NULL AS settings" if column.name == "settings" else column.name for column in fields(Job))
+_RIGHT_IN = "path >= ? AND path < ? AND instr(substr(path, ?), X'2F') = 0"
+_PHOTOS_IN = f"SELECT {_LIGHT} FROM jobs WHERE {_RIGHT_IN} ORDER BY path, turn, finished_at, id"
+_IS_UNFINISHED = f"""
+    SELECT EXISTS (SELECT 1 FROM jobs WHERE {_UNFINISHED} AND state <> 'problem' AND {_RIGHT_IN})
+        OR EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND {_RIGHT_IN})
+"""
 _CHANGED_AT = "coalesce(finished_at, started_at, queued_at, seen_at)"
 _LISTED = "SELECT {} FROM jobs WHERE state IN ({{}}) AND path >= ? AND path < ? AND {} >= ? {}".format(
-    ", ".join("NULL AS settings" if column.name == "settings" else column.name for column in fields(Job)),
+    _LIGHT,
     _CHANGED_AT,
     f"ORDER BY {_CHANGED_AT} DESC, id DESC LIMIT ?",
 )
@@ -1457,6 +1480,18 @@ def _stored(value: object) -> object:
 def _readable(text: str) -> str:
     """The text with lone surrogates, which UTF-8 does not have, as escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _below(folder: PurePosixPath) -> tuple[bytes, bytes]:
+    """Of the paths below ``folder``, the first that there could be, and what follows the last."""
+    start = os.fsencode(folder)
+    return (start + b"/", start + b"0") if folder.parts else (b"", b"\xff")  # the nought follows the slash
+
+
+def _right_in(folder: PurePosixPath) -> tuple[bytes, bytes, int]:
+    """The values of `_RIGHT_IN`: the bounds, and where the rest of a path begins, counted from 1."""
+    first, end = _below(folder)
+    return first, end, len(first) + 1
 
 
 @lru_cache(_PATHS_REMEMBERED)

@@ -68,7 +68,7 @@ def test_every_key_is_read(write, etc):
             "memory_limit: 6 GiB\nhang_seconds: 90\nretry_seconds: 5\n"
             "settle_seconds: 1\nrescan_seconds: 60\n"
             "watch: polling\npolling_seconds: 0.5\nactive_hours: 22:00-07:00\nnice: 19\n"
-            "after: move\narchive: arch\ngallery: false\nignore: ['*.bak', 'a/**']\n"
+            "after: move\narchive: arch\ngallery: false\ncontact_sheet: false\nignore: ['*.bak', 'a/**']\n"
             "keep_stages: 3\nlimit_megapixels: 12.5\nlimit_megabytes: 64\ndecode_seconds: 9.5\n"
             "log: {level: debug, format: json}\n"
             "defaults: {steps: 3, style: turner}\n"
@@ -95,6 +95,7 @@ def test_every_key_is_read(write, etc):
         "after": "move",
         "archive": etc / "arch",
         "gallery": False,
+        "contact_sheet": False,
         "keep_stages": 3,
         "ignore": ("*.bak", "a/**"),
         "limit_megapixels": 12.5,

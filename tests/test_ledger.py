@@ -2009,3 +2009,39 @@ def test_a_ledger_from_which_much_was_forgotten_becomes_small_again(ledger, file
     assert file.stat().st_size < 1 << 20
     with Ledger.open_read_only(file) as again:
         assert not again.known_paths()
+
+
+def test_a_folder_s_photos_are_what_each_last_led_to_and_none_of_those_below_or_beside_it(ledger):
+    done(ledger, PurePosixPath("trip/a.jpg"))
+    done(ledger, PurePosixPath("trip/a.jpg"), "b")
+    problem(ledger, PurePosixPath("trip/b.jpg"), "c")
+    for name in ("trip/below/a.jpg", "trip0/a.jpg", "trip.jpg", "tri/p.jpg"):
+        done(ledger, PurePosixPath(name), name)
+
+    photos = ledger.photos_in(PurePosixPath("trip"))
+    assert [(job.path.name, job.state, job.identity) for job in photos] == [
+        ("a.jpg", DONE, "b"),
+        ("b.jpg", PROBLEM, "c"),
+    ]
+    assert [str(job.path) for job in ledger.photos_in(PurePosixPath())] == ["trip.jpg"]
+
+
+@pytest.mark.parametrize("begin", [wait, queue, run])
+def test_a_folder_is_unfinished_while_a_photo_right_in_it_waits_or_is_painted(ledger, begin):
+    done(ledger, PurePosixPath("trip/a.jpg"))
+    problem(ledger, PurePosixPath("trip/b.jpg"), "b")
+    job = begin(ledger, PurePosixPath("trip/below/a.jpg"))
+
+    folders = [PurePosixPath(name) for name in ("", "trip", "trip/below", "nowhere")]
+    assert [ledger.is_unfinished(folder) for folder in folders] == [False, False, True, False]
+    ledger.forget(job.path)
+    assert ledger.is_unfinished(PurePosixPath("trip/below")) == (job.state is RUNNING)
+
+
+def test_folders_with_more_than_one_painted_photo_are_named_once(ledger):
+    for name in ("a.jpg", "b.jpg", "trip/a.jpg", "trip/b.jpg", "trip/c.jpg", "one/a.jpg", "two/a.jpg"):
+        done(ledger, PurePosixPath(name), name)
+    done(ledger, PurePosixPath("one/a.jpg"), "painted again")
+    problem(ledger, PurePosixPath("two/b.jpg"), "e")
+
+    assert sorted(map(str, ledger.painted_folders())) == [".", "trip"]

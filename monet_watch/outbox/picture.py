@@ -12,7 +12,15 @@ from PIL import Image, ImageCms, PngImagePlugin
 from monet_watch.outbox.metadata import Metadata
 from monet_watch.output import Format, Output
 
-__all__ = ["LONGEST_SIDES", "THUMBNAIL_SIDE", "encode_further", "encode_png", "encode_thumbnail", "encode_webp"]
+__all__ = [
+    "LONGEST_SIDES",
+    "THUMBNAIL_SIDE",
+    "encode_further",
+    "encode_png",
+    "encode_thumbnail",
+    "encode_webp",
+    "srgb_profile",
+]
 
 LONGEST_SIDES: Mapping[Format, int] = {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383}
 """Pixels on a side: more the format does not have, nor, for a JPEG, libjpeg."""
@@ -45,7 +53,7 @@ def encode_png(
         file,
         "PNG",
         compress_level=_COMPRESS_LEVEL,
-        icc_profile=_srgb_profile(),
+        icc_profile=srgb_profile(),
         pnginfo=_text_chunks(metadata),
         exif=metadata.exif() or None,
     )
@@ -81,7 +89,7 @@ def encode_further(
     if max(image.shape[:2]) > LONGEST_SIDES[kind]:
         raise ValueError(f"no {kind} file has {max(image.shape[:2]):,} pixels on a side")
     file = io.BytesIO()
-    common = {"icc_profile": _srgb_profile(), "exif": metadata.exif(), "xmp": metadata.xmp()}
+    common = {"icc_profile": srgb_profile(), "exif": metadata.exif(), "xmp": metadata.xmp()}
     if kind == "jpeg":
         quality = {"quality": output.jpeg_quality, "subsampling": "4:4:4", "optimize": True, "progressive": True}
         _on_white(image, alpha).save(file, "JPEG", **quality, **common)
@@ -109,7 +117,7 @@ def _text_chunks(metadata: Metadata) -> PngImagePlugin.PngInfo:
 
 
 @cache
-def _srgb_profile() -> bytes:
+def srgb_profile() -> bytes:
     """Return an ICC profile of sRGB, dated to a fixed day: Little CMS would write the time of the call."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return profile[:24] + struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + profile[36:]  # dateTimeNumber, ICC.1, 7.2.8

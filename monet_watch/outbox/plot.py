@@ -6,21 +6,17 @@ Where that lies in the last tenth of those steps, the loss was still falling, an
 
 import io
 import math
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import groupby
 
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from monet_watch.engine.events import Losses
+from monet_watch.outbox.lettering import FONT, drawable, escaped, shortened
 from monet_watch.recipes import Recipe
 
 __all__ = ["CONVERGED_WITHIN", "convergence", "plot_losses"]
@@ -36,23 +32,6 @@ _LEFT, _RIGHT, _BOTTOM, _TOP = 0.085, 0.825, 0.095, 0.83  # of the axes, as shar
 
 _INK, _PALE, _PALER = "#333333", "#767676", "#e6e6e6"
 _STAGE_INK, _DOTTED = "#b8b8b8", (0, (1, 3))
-
-_FONT = "DejaVu Sans"  # comes with matplotlib
-_FONTS_FOR_OTHER_SCRIPTS = (
-    "Noto Sans CJK JP",
-    "Noto Sans CJK SC",
-    "Source Han Sans",
-    "Droid Sans Fallback",
-    "WenQuanYi Zen Hei",
-    "WenQuanYi Micro Hei",
-    "IPAGothic",
-    "Hiragino Sans",
-    "PingFang SC",
-    "Yu Gothic",
-    "Microsoft YaHei",
-    "Malgun Gothic",
-    "Unifont",
-)
 
 _TITLE_COLUMNS = 64  # half-width characters that fit above the axes
 _FULL_HEIGHT_MARKS = 40  # more lines than this would hide the curves
@@ -126,7 +105,7 @@ def plot_losses(
 
 def _style() -> dict[str, object]:
     return {
-        "font.family": [_FONT],
+        "font.family": [FONT],
         "font.size": 11,
         "text.color": _INK,
         "text.parse_math": False,
@@ -142,7 +121,7 @@ def _style() -> dict[str, object]:
 
 def _summary(steps: int, reason: str) -> str:
     counted = f"{steps:,} step" + ("" if steps == 1 else "s")
-    return "   ·   ".join(filter(None, (counted, _printable(reason))))
+    return "   ·   ".join(filter(None, (counted, escaped(reason))))
 
 
 def _legend(steps: int, stages: Sequence[int], converged: int | None) -> str:
@@ -421,53 +400,7 @@ def _superscript(number: int) -> str:
 
 
 def _write_title(figure: Figure, title: str, summary: str, legend: str) -> None:
-    text, families = _drawable(_shortened(_printable(title), _TITLE_COLUMNS))
+    text, families = drawable(shortened(escaped(title), _TITLE_COLUMNS))
     figure.text(_LEFT, 0.948, text, fontsize=17, family=families, verticalalignment="center")
     figure.text(_LEFT, 0.902, summary, fontsize=10.5, color=_PALE, verticalalignment="center")
     figure.text(_LEFT, 0.872, legend, fontsize=9.5, color=_PALE, verticalalignment="center")
-
-
-def _printable(text: str) -> str:
-    """Return ``text`` with control characters and broken ones escaped."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
-
-
-def _shortened(text: str, columns: int) -> str:
-    """Cut the middle out of ``text`` where it is too wide: a name's beginning and ending tell most."""
-    if _width(text) <= columns:
-        return text
-    head, tail = "", ""
-    for first, last in zip(text, reversed(text), strict=True):
-        if _width(head + first + tail) >= columns:
-            break
-        head += first
-        if _width(head + last + tail) >= columns:
-            break
-        tail = last + tail
-    return f"{head}…{tail}"
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-
-
-def _drawable(text: str) -> tuple[str, list[str]]:
-    """Return ``text`` and the fonts to draw it with; what none of them has becomes an ellipsis."""
-    families = [_FONT]
-    if not all(_has(_FONT, character) for character in text):
-        families += [name for name in _FONTS_FOR_OTHER_SCRIPTS if name in _installed()]
-    parts = groupby(text, key=lambda character: any(_has(family, character) for family in families))
-    shown = "".join("".join(part) if drawable else "…" for drawable, part in parts)
-    return re.sub("…+", "…", shown), families
-
-
-@cache
-def _installed() -> frozenset[str]:
-    return frozenset(entry.name for entry in fontManager.ttflist)
-
-
-def _has(family: str, character: str) -> bool:
-    font = get_font(findfont(FontProperties(family=family)))
-    return font.get_char_index(ord(character)) != 0

@@ -1,12 +1,9 @@
 """Workers on this machine: one spawned process per device, each with a thread here that posts what it says.
 
 Another one sends it what it is told: the daemon does not wait for a process that takes nothing in.
-
-Spawned, not forked: CUDA does not survive a fork, and a child without the daemon's memory stays small.
 """
 
 import contextlib
-import multiprocessing
 import os
 import queue
 import signal
@@ -33,10 +30,10 @@ from monet_watch.workers.base import (
 )
 from monet_watch.workers.monitor import Monitor
 from monet_watch.workers.murmur import listen, speak_into
+from monet_watch.workers.process import SPAWN, set_up_process, start_process
 
 __all__ = ["LocalWorker", "measured_step", "torch_facts"]
 
-_SPAWN = multiprocessing.get_context("spawn")
 _KILL_SECONDS = 10.0  # that a killed process may take to go; one that the kernel itself holds up is left behind
 
 
@@ -100,13 +97,13 @@ class LocalWorker:
 
     def _begin(self) -> None:
         with contextlib.ExitStack() as theirs_to_keep:  # closed here, the end of the process is the end of the pipes
-            self._connection, theirs = _SPAWN.Pipe()
+            self._connection, theirs = SPAWN.Pipe()
             theirs_to_keep.enter_context(theirs)
-            heard, said = _SPAWN.Pipe(duplex=False)
+            heard, said = SPAWN.Pipe(duplex=False)
             self._heard = heard
             theirs_to_keep.enter_context(said)
             arguments = (theirs, said, self._weights, self._device, self._allowance)
-            self._process = _start_process(_serve, arguments, f"monet-watch worker {self._device}")
+            self._process = start_process(_serve, arguments, f"monet-watch worker {self._device}")
         self._reader = threading.Thread(target=self._read, name=f"events of {self._device}", daemon=True)
         self._writer = threading.Thread(target=self._write, name=f"messages to {self._device}", daemon=True)
         listener = threading.Thread(target=self._listen, args=(heard,), name=f"murmur of {self._device}", daemon=True)
@@ -248,8 +245,8 @@ def torch_facts(devices: Sequence[str]) -> TorchFacts:
 
 def _answer(target: Callable[..., None], arguments: tuple[object, ...], name: str) -> object:
     """What ``target`` sends from a process of its own, to which a connection is given first, or how that ended."""
-    ours, theirs = _SPAWN.Pipe(duplex=False)
-    process = _start_process(target, (theirs, *arguments), name)
+    ours, theirs = SPAWN.Pipe(duplex=False)
+    process = start_process(target, (theirs, *arguments), name)
     theirs.close()
     with ours:
         try:
@@ -261,37 +258,11 @@ def _answer(target: Callable[..., None], arguments: tuple[object, ...], name: st
     return _how_it_ended(exitcode) if answer is None else answer
 
 
-def _start_process(target: Callable[..., None], arguments: tuple[object, ...], name: str) -> SpawnProcess:
-    process = _SPAWN.Process(target=target, args=arguments, name=name, daemon=True)
-    try:
-        process.start()
-    except OSError as error:
-        remedy = "Free some memory, or raise the limit of processes."
-        raise WorkerError(f"The machine cannot start a process for {name}: {error.strerror}.", remedy) from error
-    return process
-
-
 # Torch is imported below, in the new process, and never in the daemon.
 
 
-def _set_up_process() -> None:
-    """End with the process that started this one, at any moment, and not by Ctrl-C, which is the parent's to answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)  # the main thread may load torch, or be in the middle of a step that takes a minute
-
-
 def _serve(connection: Connection, said: Connection, weights: WeightsFile, device: str, allowance: Allowance) -> None:
-    _set_up_process()
+    set_up_process()
     if os.name == "posix":
         speak_into(os.dup(said.fileno()))
     said.close()

@@ -24,6 +24,7 @@ import yaml
 from monet_watch.ledger import Ledger
 from monet_watch.outbox.gallery.gallery import GALLERY_NAME, PAGE_NAME
 from monet_watch.outbox.record import PaintingRecord
+from monet_watch.outbox.sheet_files import SHEET_NAME
 
 __all__ = ["PROGRAM", "Apart", "DaemonProcess", "Home", "Photos", "children", "hear_signals", "program", "wait_until"]
 
@@ -274,11 +275,13 @@ class Home:
         return sorted(str(path.parent.relative_to(self.outbox)) for path in found)
 
     def snapshot(self, below: str = ".") -> Mapping[Path, tuple[int, bytes]]:
-        """Every file of the outbox, with its time and its bytes, but for the gallery's and what is being written."""
+        """Every file of the outbox with its time and bytes, but what is made of paintings, or being written."""
 
         def counts(path: Path) -> bool:
             names = path.relative_to(self.outbox).parts
-            return not (GALLERY_NAME in names or names[-1] == PAGE_NAME or names[-1].startswith(".monet-watch"))
+            return not (
+                GALLERY_NAME in names or names[-1] in (PAGE_NAME, SHEET_NAME) or names[-1].startswith(".monet-watch")
+            )
 
         found = (path for path in (self.outbox / below).rglob("*") if counts(path) and path.is_file())
         return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in found}

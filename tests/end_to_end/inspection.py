@@ -14,6 +14,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from monet_watch.outbox.record import PaintingRecord
+from monet_watch.outbox.sheet_files import SHEET_NAME
 from tests.end_to_end.house import Home
 
 __all__ = ["Findings", "inspect", "inspect_midway"]
@@ -108,7 +109,7 @@ def _more_or_less_than_told(home: Home) -> Iterator[str]:
 
 def _fault_of_file(path: Path) -> str:
     try:
-        if path.suffix in (".png", ".webp"):
+        if path.suffix in (".png", ".webp") or path.name == SHEET_NAME:
             with Image.open(path) as picture:
                 picture.load()
         elif path.suffix == ".json":

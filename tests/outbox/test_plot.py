@@ -263,28 +263,3 @@ def test_labels_keep_apart_and_in_order(heights):
 
 def test_labels_with_room_stay_where_they_are():
     assert plot._spread([0.9, 0.1, 0.5], gap=0.05) == pytest.approx([0.9, 0.1, 0.5])
-
-
-@given(st.text(alphabet=st.characters(categories=["L", "N", "P"])), st.integers(5, 80))
-def test_a_long_name_keeps_its_beginning_and_its_ending(name, columns):
-    short = plot._shortened(name, columns)
-    assert plot._width(short) <= max(columns, 1)
-    if short != name:
-        head, _, tail = short.partition("…") if "…" not in name else (short[:1], "", short[-1:])
-        assert name.startswith(head) and name.endswith(tail)
-
-
-def test_control_characters_are_escaped():
-    assert plot._printable("a\nb\x1b\udcffé") == "a\\nb\\x1b\\udcffé"
-
-
-def test_what_no_font_has_becomes_an_ellipsis(monkeypatch):
-    monkeypatch.setattr(plot, "_FONTS_FOR_OTHER_SCRIPTS", ())
-    assert plot._drawable("睡蓮_pond.jpg") == ("…_pond.jpg", ["DejaVu Sans"])
-
-
-def test_an_installed_font_serves_what_the_usual_one_lacks(monkeypatch):
-    wanted = chr(0xE0B1)  # a private character that STIX fonts bring along
-    assert not plot._has("DejaVu Sans", wanted) and plot._has("STIXNonUnicode", wanted)
-    monkeypatch.setattr(plot, "_FONTS_FOR_OTHER_SCRIPTS", ("No Such Font", "STIXNonUnicode"))
-    assert plot._drawable(f"a{wanted}b") == (f"a{wanted}b", ["DejaVu Sans", "STIXNonUnicode"])

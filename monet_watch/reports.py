@@ -1,0 +1,82 @@
+"""Everybody who reports on what is painted, beside the console and the gallery.
+
+They live as long as the process, also while one config takes another's place, so that nothing they do is cut short by
+that; each reads what it may do from the `Office`.
+"""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+from monet_watch.clerk import Office
+from monet_watch.config import Config
+from monet_watch.contact_sheets import ContactSheets
+from monet_watch.notices import Notice
+
+__all__ = ["Report", "Reports"]
+
+_AT_A_STOP_SECONDS, _AFTER_ALL_SECONDS = 1.0, 3600.0
+_LOOK_SECONDS = 0.05
+
+
+class Report(Protocol):
+    """One who reports. Its methods are called by the loop, which none of them holds up."""
+
+    def heard(self, notice: Notice) -> None:
+        """The daemon told something."""
+
+    def end(self) -> None:
+        """Begin nothing any more, but what belongs to a run that was to paint once all that is there."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether everything is done."""
+
+    def give_up(self) -> None:
+        """Leave what is not done: nobody waits any longer."""
+
+
+class Reports:
+    """Everybody who reports, while the context lasts.
+
+    At its end nobody turns the loop any more. ``pass_on`` then tells what is left in the mailbox, and returns whether
+    somebody wants the process to stop.
+    """
+
+    def __init__(self, office: Office, pass_on: Callable[[], bool]) -> None:
+        self._office = office
+        self._pass_on = pass_on
+        self._reports: tuple[Report, ...] = (ContactSheets(office),)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for report in self._reports:
+            report.end()
+        self._wait(_AFTER_ALL_SECONDS if self._office.once and kind is None else _AT_A_STOP_SECONDS)
+        for report in self._reports:
+            report.give_up()
+        self._wait(_AT_A_STOP_SECONDS)
+
+    def _wait(self, patience_seconds: float) -> None:
+        deadline = time.monotonic() + patience_seconds
+        while not all(report.ended for report in self._reports):
+            if self._pass_on() or time.monotonic() >= deadline:
+                break
+            time.sleep(_LOOK_SECONDS)
+        self._pass_on()
+
+    def heard(self, notice: Notice) -> None:
+        """The daemon told something."""
+        if notice.event == "stopping":
+            self._office.once = False  # whoever stops it does not want to wait
+        for report in self._reports:
+            report.heard(notice)
+
+    def take_over(self, config: Config) -> None:
+        """Another config holds from now on."""
+        self._office.config = config
