@@ -4,6 +4,7 @@ The one place that knows how the parts fit together; they know each other by wha
 """
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from monet_watch.console import ConsoleView
 from monet_watch.crew import AUTO, Crew, FromWorker, WorkerFactory
 from monet_watch.daemon import HEARTBEAT_SECONDS, Daemon, DaemonParts, Mailbox, Outcome, View
 from monet_watch.dispatch import Dispatch, DispatchParts
-from monet_watch.errors import AlreadyRunningError, SettingsError
+from monet_watch.errors import AlreadyRunningError, LedgerUnavailableError, SettingsError
 from monet_watch.exhibition import Exhibition
 from monet_watch.finding import Places, find_job, read_ledger
 from monet_watch.housekeeping import Housekeeping
@@ -39,9 +40,10 @@ from monet_watch.reconciliation import Reconciliation
 from monet_watch.renewal import ConfigFile, FileMark, Renewal, file_mark
 from monet_watch.reports import Reports
 from monet_watch.requests import REQUESTS_NAME, Answer, Desk, Effects, Request, RequestBox
-from monet_watch.service import Notifier, StopAsked, single_instance, stop_signals
+from monet_watch.service import NO_SPACE, Notifier, StopAsked, single_instance, stop_signals
 from monet_watch.settings import FolderSettings, is_settings_file, is_style_picture
 from monet_watch.styles.library import StyleLibrary
+from monet_watch.troubles import pause
 from monet_watch.undelivered import Undelivered
 from monet_watch.whereabouts import Whereabouts
 from monet_watch.workers.base import Post, WeightsFile, Worker
@@ -64,6 +66,7 @@ __all__ = [
 _MEGA = 1_000_000
 _PATIENCE_SECONDS = 2.0  # of a start, while a command holds the state for a moment
 _ANSWER_SECONDS = 20.0  # a daemon that has just started, or scans a large inbox, is busy for a while
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0  # between two tries to open what cannot be written
 _ASK_AGAIN_SECONDS = 0.1
 _GALLERY_SECONDS, _GALLERY_SECONDS_AT_A_STOP = 60.0, 1.0  # that the end waits for the gallery to be written
 
@@ -120,22 +123,65 @@ def run_daemon(house: House) -> Outcome:
 
     Raises AlreadyRunningError, LedgerError, OutboxError, SettingsError, WeightsError and WorkerError.
     """
-    config, mark = house.config, file_mark(house.config.source)
+    mark = file_mark(house.config.source)
+    with ExitStack() as stack:
+        stack.enter_context(stop_signals(house.mailbox.post))
+        rooms = _opened(house, mark, stack)
+        return Outcome.FINE if rooms is None else _run_and_renew(rooms.with_reports(stack))
+
+
+def _opened(house: House, mark: FileMark | None, stack: ExitStack) -> "_Rooms | None":
+    """Open all that the daemon works with, until ``stack`` ends.
+
+    While the state cannot be written, for want of room as a rule, that is tried again and again; None if somebody asks
+    to stop meanwhile.
+    """
+    notifier = Notifier.from_environment(house.environ)
+    for times in itertools.count(1):
+        try:
+            with ExitStack() as attempt:
+                rooms = _open(house, mark, attempt)
+                if times == 1:
+                    attempt.enter_context(house.console)
+                stack.enter_context(attempt.pop_all())
+                return rooms
+        except LedgerUnavailableError as error:
+            if house.once:
+                raise  # nobody is there to free space
+            if times == 1:
+                stack.enter_context(house.console)
+                text = f"{error} It is tried again and again; until then nothing is begun."
+                house.tell(Notice("problem", text, level=Level.ERROR))
+            notifier.status(error.message)
+            notifier.starting()
+        if _asked_to_stop(house.mailbox, min(pause(times, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)):
+            break
+    return None
+
+
+def _asked_to_stop(mailbox: Mailbox, seconds: float) -> bool:
+    """Wait for so long, or until somebody asks to stop; whether somebody did. Nothing else is at work yet."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        if isinstance(mailbox.next(left), StopAsked):
+            return True
+    return False
+
+
+def _open(house: House, mark: FileMark | None, stack: ExitStack) -> "_Rooms":
+    config = house.config
     state = state_folder(config, house.environ)
     _make_folder(state, "state")
     _make_folder(config.outbox, "outbox")
-    with ExitStack() as stack:
-        stack.enter_context(single_instance(state, _PATIENCE_SECONDS))
-        claim = stack.enter_context(OutboxClaim(config.outbox))
-        stack.enter_context(stop_signals(house.mailbox.post))
-        ledger = stack.enter_context(Ledger.open(state / LEDGER_NAME))
-        ledger.note(CONFIG_FAULT_KEY, "")
-        outbox = _outbox(config, ledger)
-        found, undelivered = find_weights(config, house.environ), Undelivered(state / "undelivered")
-        rooms = _Rooms(house, ledger, outbox, state, found, undelivered, claim, mark)
-        stack.enter_context(house.console)
-        _tidy(rooms)
-        return _run_and_renew(rooms.with_reports(stack))
+    stack.enter_context(single_instance(state, _PATIENCE_SECONDS))
+    claim = stack.enter_context(OutboxClaim(config.outbox))
+    ledger = stack.enter_context(Ledger.open(state / LEDGER_NAME))
+    ledger.note(CONFIG_FAULT_KEY, "")
+    outbox = _outbox(config, ledger)
+    found, undelivered = find_weights(config, house.environ), Undelivered(state / "undelivered")
+    rooms = _Rooms(house, ledger, outbox, state, found, undelivered, claim, mark)
+    _tidy(rooms)
+    return rooms
 
 
 def _run_and_renew(rooms: "_Rooms") -> Outcome:
@@ -217,6 +263,8 @@ def _make_folder(folder: Path, key: str) -> None:
         make_folders(folder, folder)
     except OSError as error:
         fault = f"{key}: the folder {folder} cannot be made: {error.strerror or error}; make it, or name another one"
+        if error.errno in NO_SPACE:
+            raise LedgerUnavailableError(fault) from error
         raise SettingsError(fault, faults=(fault,)) from error
 
 

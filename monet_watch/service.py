@@ -4,6 +4,7 @@ Nothing here needs systemd: where it is absent, the same calls do nothing.
 """
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -19,10 +20,11 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from monet_watch.errors import AlreadyRunningError, LedgerError
+from monet_watch.errors import AlreadyRunningError, LedgerError, LedgerUnavailableError
 
 __all__ = [
     "LOCK_NAME",
+    "NO_SPACE",
     "START_SECONDS",
     "Notifier",
     "ReloadAsked",
@@ -41,6 +43,9 @@ LOCK_NAME = "lock"
 
 START_SECONDS = 120.0
 """How long a start may take without a word, however long the service manager waits by itself."""
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a disk, or a share of it, that is full."""
 
 _HOLDER_NAME = "lock.pid"
 _LONGEST_STATUS_BYTES = 2000  # systemd ignores a datagram of more than 4096 bytes
@@ -146,8 +151,8 @@ def single_instance(state_folder: Path, patience_seconds: float = 0.0) -> Iterat
     """Hold the state folder (made where it is missing) so that no second daemon works on it.
 
     Whoever holds it has ``patience_seconds`` to let go. The operating system lets go of it when the process ends,
-    however it ends. Raises AlreadyRunningError while another process holds it, LedgerError where the folder can't be
-    used.
+    however it ends. Raises AlreadyRunningError while another process holds it, LedgerUnavailableError while its disk is
+    full, LedgerError where the folder can't be used for another reason.
     """
     lock = FileLock(state_folder / LOCK_NAME)
     try:
@@ -157,6 +162,8 @@ def single_instance(state_folder: Path, patience_seconds: float = 0.0) -> Iterat
         raise _already_running(state_folder) from error
     except OSError as error:
         message = f"The state folder {state_folder} cannot be used: {error.strerror or error}."
+        if error.errno in NO_SPACE:
+            raise LedgerUnavailableError(message, "Free some space on its disk.") from error
         raise LedgerError(message, "Check its permissions, or name another one (`state:` in the config).") from error
     try:
         with _signed(state_folder / _HOLDER_NAME):

@@ -11,15 +11,15 @@ from monet_watch import household
 from monet_watch.config import load_config
 from monet_watch.console import PlainConsole
 from monet_watch.daemon import Mailbox, Outcome
-from monet_watch.errors import AlreadyRunningError, WeightsError
+from monet_watch.errors import AlreadyRunningError, LedgerUnavailableError, WeightsError
 from monet_watch.household import House, ask, find_weights, run_daemon, weights_folder
 from monet_watch.ledger import LEDGER_NAME, JobState, Ledger
 from monet_watch.notices import Notice
 from monet_watch.renewal import WORKER_KEYS
 from monet_watch.requests import Act, Request, RequestBox
-from monet_watch.service import single_instance
+from monet_watch.service import StopAsked, single_instance
 from monet_watch.workers.base import Allowance, WeightsFile
-from monet_watch.workers.memory import tiny_png
+from monet_watch.workers.memory import MemoryWorker, tiny_png
 from tests.rehearsal import Rehearsal
 
 
@@ -204,6 +204,73 @@ def test_what_a_killed_run_left_behind_is_tidied_up(home, stream):
 
 def test_a_second_house_on_the_same_state_is_refused(home, stream):
     with single_instance(home.folder / "state"), pytest.raises(AlreadyRunningError, match="holds the state folder"):
+        home.run(stream)
+
+
+class Serving:
+    """A daemon that runs on and paints nothing; ``heard`` is called with its mailbox and everything that it tells."""
+
+    def __init__(self, home: Home, monkeypatch, heard) -> None:
+        monkeypatch.setattr(household, "_worker_factory", lambda *_: lambda device, post: MemoryWorker(post, device))
+        monkeypatch.setattr(household, "_FIRST_PAUSE_SECONDS", 0.01)
+        self.home, self.mailbox, self.heard = home, Mailbox(), heard
+
+    def listen(self, notice: Notice) -> None:
+        self.home.notices.append(notice)
+        self.heard(self.mailbox, notice)
+
+    def run(self, stream) -> Outcome:
+        config = load_config(self.home.config_file)
+        return run_daemon(House(config, {}, PlainConsole(stream), self.mailbox, listen=self.listen))
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """The ledger's disk is full until so many tries to open it have failed; returns the tries."""
+    opened, tries = Ledger.open, []
+
+    def fail(times: int) -> list[int]:
+        def open_or_fail(*args: object) -> Ledger:
+            tries.append(len(tries))
+            if len(tries) <= times:
+                raise LedgerUnavailableError("The record cannot be used: database or disk is full.")
+            return opened(*args)
+
+        monkeypatch.setattr(Ledger, "open", open_or_fail)
+        return tries
+
+    return fail
+
+
+def test_a_start_while_the_disk_of_the_state_is_full_waits_for_room(home, stream, monkeypatch, full_disk):
+    tries = full_disk(3)
+
+    def stop_when_started(mailbox: Mailbox, notice: Notice) -> None:
+        if notice.event == "started":
+            mailbox.post(StopAsked("SIGTERM", 1))
+
+    assert Serving(home, monkeypatch, stop_when_started).run(stream) is Outcome.FINE
+    assert len(tries) == 4
+    (told,) = (notice.text for notice in home.notices if notice.event == "problem")
+    assert "disk is full" in told
+    assert {notice.event for notice in home.notices} >= {"started", "stopped"}
+
+
+def test_a_start_that_waits_for_room_can_be_stopped(home, stream, monkeypatch, full_disk):
+    full_disk(10**9)
+
+    def stop_when_told(mailbox: Mailbox, notice: Notice) -> None:
+        mailbox.post(StopAsked("SIGTERM", 1))
+
+    assert Serving(home, monkeypatch, stop_when_told).run(stream) is Outcome.FINE
+    assert [notice.event for notice in home.notices] == ["problem"]
+    with single_instance(home.folder / "state"):
+        pass
+
+
+def test_a_single_run_does_not_wait_for_room(home, stream, full_disk):
+    full_disk(1)
+    with pytest.raises(LedgerUnavailableError):
         home.run(stream)
 
 

@@ -232,7 +232,7 @@ def _employ_pretenders() -> None:
             is_picture = job.photo.data.startswith(b"\x89PNG")
             super().offer(job if is_picture else replace(job, photo=replace(job.photo, data=b"")))
 
-    household._worker_factory = lambda weights, config: lambda device, post, *rest: Pretender(post, device)
+    household._worker_factory = lambda *_: lambda device, post, *rest: Pretender(post, device)
 
 
 def main() -> None:

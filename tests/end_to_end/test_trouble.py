@@ -122,6 +122,19 @@ def test_while_the_state_folder_is_full_nothing_is_lost(home):
         ledger.close()
 
 
+def test_a_start_on_a_full_disk_of_the_state_folder_waits_for_room(home):
+    ballast = shlex.quote(str(home.state / "ballast"))
+    filled = f"(cat /dev/zero > {ballast} 2> /dev/null; true)"
+    with Apart(home, small_disk(home.state, 32), filled) as daemon:
+        is_told(daemon, "until then nothing is begun")
+        home.drop(Photos.coffee)
+        assert_idle(daemon)
+        assert not list(daemon.told("started"))
+        (daemon.sees(home.state) / "ballast").unlink()
+        daemon.wait_for("done", "coffee.png")
+        assert_whole(home.outbox / "coffee", "coffee.png")
+
+
 def test_while_the_archive_is_full_the_original_stays(home):
     home.configure(after="move", archive=str(home.archive))
     with Apart(home, small_disk(home.archive, 1)) as daemon:
