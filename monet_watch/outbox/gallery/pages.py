@@ -4,6 +4,7 @@ import hashlib
 import importlib.resources
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -93,6 +94,7 @@ def painting_page(entry: Entry, record: PaintingRecord, place: Place) -> bytes:
         "painting.html",
         root=place.root,
         entry=entry,
+        finished=datetime.fromtimestamp(entry.finished, UTC),
         place=place,
         collection=_collection(entry),
         styles=[brief(style, entry.within) for style in entry.styles],

@@ -411,8 +411,12 @@ def test_axe_finds_nothing_serious(browser, tmp_path, scheme, size):
     browser.open(tmp_path / "trip" / "3" / "index.html")
     browser.run("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
     browser.wait("!document.getElementById('older').hidden && !document.getElementById('curve').hidden")
-
     assert browser.violations() == []
+    for kind in ("webp", "mp4"):
+        browser.open(filmed(tmp_path / kind, kind))
+        browser.run("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
+        browser.wait("!document.getElementById('curve').hidden")
+        assert browser.violations() == []
 
 
 def test_five_thousand_paintings_are_a_page_like_any_other(browser, tmp_path, record_property):
