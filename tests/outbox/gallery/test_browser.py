@@ -243,7 +243,8 @@ class TestThePageOfAPainting:
         browser.open(china)
 
         assert browser.texts("#scrub, #split, .turn, .skip, .hint") == []
-        assert browser.find("#after").is_displayed()
+        assert all(is_like(pixel, BLUE) for pixel in self.halves(browser))
+        assert browser.value("document.documentElement.scrollWidth <= innerWidth")
         assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
