@@ -174,8 +174,8 @@ class Arrivals:
         known, upto = self._parts.ledger.known_between(comparison.after, comparison.upto(part), _PART)
         try:
             with self._parts.ledger.batch(durable=False):
-                part = [(raw, found) for raw, found in part if upto is None or raw <= upto]
-                for folder, neighbours in groupby(part, key=lambda pair: pair[0].rpartition(b"/")[0]):
+                part = [found for found in part if upto is None or found.raw <= upto]
+                for folder, neighbours in groupby(part, key=lambda found: found.raw.rpartition(b"/")[0]):
                     self._see_all(PurePosixPath(os.fsdecode(folder)), neighbours, known)
                 for raw, each in known.items():
                     self._missed(PurePosixPath(os.fsdecode(raw)), each, comparison.scanned)
@@ -296,14 +296,14 @@ class Arrivals:
         except UnreadablePhotoError:
             return None
 
-    def _see_all(self, folder: PurePosixPath, photos: Iterable[tuple[bytes, Found]], known: dict[bytes, Known]) -> None:
+    def _see_all(self, folder: PurePosixPath, photos: Iterable[Found], known: dict[bytes, Known]) -> None:
         """See the photos right in ``folder``, and take what is known of them out of ``known``.
 
         Most photos of a scan are those of which nothing has changed, or those that nobody has heard of.
         """
         new = []
-        for raw, found in photos:
-            each = known.pop(raw, None)
+        for found in photos:
+            each = known.pop(found.raw, None)
             if each is None and found.path not in self._parts.settling:
                 new.append(found)
             elif each is None or not self._is_as_it_was(folder, found.facts, each):
@@ -435,7 +435,8 @@ class Arrivals:
     def _queue_hashed(self) -> None:
         """Queue some of the photos whose bytes are known; what follows from that comes when it is on disk."""
         some = tuple(islice(self._hashed, _PART))
-        with self._parts.ledger.batch():
+        is_last = len(some) == len(self._hashed)  # whose wait for the disk is that of all before it, too
+        with self._parts.ledger.batch(durable=is_last):
             jobs = self._queue_all(some)
         for hashed in some:
             self._hashed.popleft()
@@ -704,10 +705,10 @@ class _Comparison:
         self.after = b"" if scanned.sub == _INBOX else above + b"/"
         self.end = None if scanned.sub == _INBOX else above + b"0"  # the character that follows the slash
 
-    def part(self) -> list[tuple[bytes, Found]]:
-        """The next photos, with the bytes of their paths."""
-        return [(os.fsencode(found.path), found) for found in self.photos[self.at : self.at + _PART]]
+    def part(self) -> list[Found]:
+        """The next photos."""
+        return self.photos[self.at : self.at + _PART]
 
-    def upto(self, part: Sequence[tuple[bytes, Found]]) -> bytes | None:
+    def upto(self, part: Sequence[Found]) -> bytes | None:
         """The last path of ``part``; of the last part, where all of the scanned folder ends."""
-        return part[-1][0] if self.at + len(part) < len(self.photos) else self.end
+        return part[-1].raw if self.at + len(part) < len(self.photos) else self.end

@@ -456,6 +456,8 @@ def is_settings_file(name: str) -> bool:
 
 def is_style_picture(name: str) -> bool:
     """``style.jpg``, ``style-2.png`` and the like, in any case."""
+    if name[:5].lower() != "style":  # which most photos' names show at once
+        return False
     return is_picture_name(name) and re.match(r"style(-.+)?\.[^.]+\Z", name, re.IGNORECASE | re.DOTALL) is not None
 
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
@@ -85,11 +86,12 @@ class ChangedWhileReadError(UnreadablePhotoError):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file that matters: ``path`` is relative to the inbox, ``kind`` is PHOTO or SETTINGS."""
+    """A file that matters: ``path`` is relative to the inbox, ``raw`` its bytes, ``kind`` is PHOTO or SETTINGS."""
 
     path: PurePosixPath
     facts: FileFacts
     kind: Kind
+    raw: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ def survey(
         (found if isinstance(item, Found) else errors).append(item)  # type: ignore[arg-type]
     if inbox_identity(root) != before:
         raise _inbox_gone(root, "it was replaced while it was being read")
-    return Scanned(sub, tuple(sorted(found, key=_raw_path)), tuple(errors))
+    return Scanned(sub, tuple(sorted(found, key=attrgetter("raw"))), tuple(errors))
 
 
 def look(root: Path, path: PurePosixPath) -> FileFacts | None:
@@ -330,6 +332,7 @@ def _walk(root: Path, sieve: Sieve, sub: PurePosixPath) -> Iterator[Found | Unre
     folders = [sub] if sieve.enters(sub) else []
     while folders:
         folder = folders.pop()
+        above = b"" if folder == _ROOT else os.fsencode(folder) + b"/"
         try:
             with _folder(root, folder) as place, os.scandir(place) as entries:
                 for entry in entries:
@@ -337,14 +340,14 @@ def _walk(root: Path, sieve: Sieve, sub: PurePosixPath) -> Iterator[Found | Unre
                     if entry.is_dir(follow_symlinks=False):
                         folders += [path] if sieve.enters(path) else []
                     elif (kind := sieve.kind_inside(path)) is not Kind.NOTHING:
-                        yield from _found(root, path, kind, place)
+                        yield from _found(root, place, path, kind, above + os.fsencode(entry.name))
         except (FileNotFoundError, NotADirectoryError, _RefusedError):
             continue
         except OSError as error:
             yield Unreadable(folder, _plain(error))
 
 
-def _found(root: Path, path: PurePosixPath, kind: Kind, place: int | str) -> Iterator[Found | Unreadable]:
+def _found(root: Path, place: int | str, path: PurePosixPath, kind: Kind, raw: bytes) -> Iterator[Found | Unreadable]:
     try:
         status = _status_in(place, path.name)
         facts = look(root, path) if stat.S_ISLNK(status.st_mode) else _facts_of_regular(status)
@@ -356,7 +359,7 @@ def _found(root: Path, path: PurePosixPath, kind: Kind, place: int | str) -> Ite
         yield Unreadable(path, _plain(error))
     else:
         if facts is not None:
-            yield Found(path, facts, kind)
+            yield Found(path, facts, kind, raw)
 
 
 @contextmanager
@@ -472,10 +475,6 @@ def _checked(root: Path, path: PurePosixPath) -> str:
 
 def _join(place: str, name: str) -> str:
     return os.path.join(place, name)  # noqa: PTH118 (Path would drop a dot and resolve a drive)
-
-
-def _raw_path(found: Found) -> bytes:
-    return os.fsencode(found.path)
 
 
 def _facts_of_regular(status: os.stat_result) -> FileFacts | None:

@@ -197,6 +197,10 @@ def _looking_at(path: Path) -> Iterator[Path]:
         raise OutboxError(f"{path} cannot be looked at: {error.strerror or error}.", _remedy(error)) from error
 
 
+def _not_removed(path: Path | str, error: OSError) -> OutboxError:
+    return OutboxError(f"{path} cannot be removed: {error.strerror or error}.", _remedy(error))
+
+
 def _is_own_stage(path: Path) -> bool:
     """Whether the file is a progress picture, and says itself that this program made it."""
     if not _STAGE.fullmatch(path.name):
@@ -400,7 +404,7 @@ class Outbox:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise OutboxError(f"{path} cannot be removed: {error.strerror or error}.", _remedy(error)) from error
+            raise _not_removed(path, error) from error
 
     def look_through(self) -> Iterator[Contents]:
         """Say of each folder what is in it, and remove what interrupted writes left there."""
@@ -432,7 +436,7 @@ class Outbox:
         why = "\n            ".join(map(printable, reasons))
         file, what_to_do = printable(str(path)), printable(remedy)
         text = f"{headline}\n\nFile:       {file}\nWhy:        {why}\nWhat to do: {what_to_do}\n"
-        target = self._problem(path)
+        target = Path(self._problem(path))
         self.make_folder(_in_utf8(path).parent)
         write_whole(target, text.encode())
 
@@ -442,11 +446,17 @@ class Outbox:
 
     def clear_problem(self, path: PurePosixPath) -> None:
         """Remove what `tell_problem` wrote, if it is there. Raises OutboxError."""
-        self._remove(self._problem(path))
+        problem = self._problem(path)
+        try:
+            os.unlink(problem)  # noqa: PTH108 (a Path takes longer to be made, and this is done for every photo)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise _not_removed(problem, error) from error
 
-    def _problem(self, path: PurePosixPath) -> Path:
-        path = _in_utf8(path)
-        name = path.name + _PROBLEM_SUFFIX
+    def _problem(self, path: PurePosixPath) -> str:
+        folder, slash, photo = os.fsencode(path).decode("utf-8", "replace").rpartition("/")  # as `_in_utf8` has it
+        name = photo + _PROBLEM_SUFFIX
         if not _fits(name):
-            name = _shortened(path.name, _PROBLEM_SUFFIX) + _PROBLEM_SUFFIX
-        return self.root / path.parent / name
+            name = _shortened(photo, _PROBLEM_SUFFIX) + _PROBLEM_SUFFIX
+        return f"{self.root}/{folder}{slash}{name}"

@@ -106,9 +106,9 @@ def test_photos_and_settings_are_found_at_every_depth_and_nothing_else(root):
         put(root, path)
     scanned = survey(root, SIEVE)
     assert sorted(scanned.found, key=lambda each: str(each.path)) == [
-        Found(PurePosixPath("a/b/style.yaml"), facts_of(root / "a/b/style.yaml"), Kind.SETTINGS),
-        Found(PurePosixPath("a/y.PNG"), facts_of(root / "a/y.PNG"), Kind.PHOTO),
-        Found(PurePosixPath("x.jpg"), facts_of(root / "x.jpg"), Kind.PHOTO),
+        Found(PurePosixPath("a/b/style.yaml"), facts_of(root / "a/b/style.yaml"), Kind.SETTINGS, b"a/b/style.yaml"),
+        Found(PurePosixPath("a/y.PNG"), facts_of(root / "a/y.PNG"), Kind.PHOTO, b"a/y.PNG"),
+        Found(PurePosixPath("x.jpg"), facts_of(root / "x.jpg"), Kind.PHOTO, b"x.jpg"),
     ]
     assert scanned.errors == ()
 
@@ -524,7 +524,7 @@ def test_requests_are_answered_in_their_order(root, surveyor, posted):
     surveyor.scan()
     surveyor.scan(PurePosixPath("a"))
     assert posted.get(timeout=WAIT_SECONDS) == Hashed(path, hashlib.sha256(b"12345").hexdigest(), facts_of(root / path))
-    photo = Found(path, facts_of(root / path), Kind.PHOTO)
+    photo = Found(path, facts_of(root / path), Kind.PHOTO, os.fsencode(path))
     assert posted.get(timeout=WAIT_SECONDS) == Scanned(PurePosixPath(), (photo,))
     assert posted.get(timeout=WAIT_SECONDS) == Scanned(PurePosixPath("a"), (photo,))
 
