@@ -571,12 +571,14 @@ def check(
     Example: monet-watch check --config config.yaml holiday
     """
     from monet_watch.household import folder_settings
+    from monet_watch.reports import require_reports
     from monet_watch.settings import json_schema
 
     if schema:
         typer.echo(json.dumps(json_schema(), indent=2))
         return
     settings = _load(config, inbox, outbox)
+    require_reports(settings)
     within = _folder_of_inbox(folder, settings.inbox)
     folders = folder_settings(settings)
     resolved = _check_all(folders, within)

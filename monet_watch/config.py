@@ -8,6 +8,7 @@ shared folder's ``style.yaml``, so that a slip of the pen is told and not guesse
 import hashlib
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,22 @@ def _distinct_devices(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _command(value: object) -> object:
+    """A program and its arguments; a text is taken apart as a shell does, but nothing in it is replaced."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(shlex.split(value))
+    except ValueError as error:
+        raise ValueError(f"cannot be taken apart: {error}; write a list, such as [program, argument]") from error
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not hold a NUL character")
+    return text
+
+
 def _not_blank(glob: str) -> str:
     if not glob.strip():
         raise ValueError("must not be empty; write a name or a pattern such as *.bak, or remove the line")
@@ -130,6 +147,7 @@ _Devices = Annotated[
 ]
 _Hours = Annotated[tuple[Annotated[str, AfterValidator(_hours)], ...], BeforeValidator(_listed)]
 _Globs = Annotated[tuple[Annotated[str, AfterValidator(_not_blank)], ...], BeforeValidator(_listed)]
+_Command = Annotated[tuple[Annotated[str, AfterValidator(_no_nul)], ...], BeforeValidator(_command)]
 _Number = Annotated[float, Strict()]
 _Memory = Annotated[int, AfterValidator(_within_bounds), BeforeValidator(_size)]
 _RECORD = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -173,6 +191,8 @@ class Config(BaseModel):
     archive: _Path | None = None
     gallery: Annotated[bool, Strict()] = True
     contact_sheet: Annotated[bool, Strict()] = True
+    after_painting: _Command = ()
+    after_painting_seconds: _Number = Field(60.0, ge=0.1, le=86400)
     keep_stages: Annotated[Literal["all", "none"] | int, BeforeValidator(_stages)] = "all"
     ignore: _Globs = ()
     limit_megapixels: _Number = Field(200.0, gt=0, le=4000)
@@ -308,6 +328,9 @@ def _absolute_paths(config: Config, given: _Given) -> dict[str, object]:
     single = ("inbox", "outbox", "state", "archive", "weights")
     named = {key: getattr(config, key) for key in single}
     paths: dict[str, object] = {k: given.absolute(k, value) for k, value in named.items() if isinstance(value, Path)}
+    if config.after_painting and "/" in config.after_painting[0]:
+        program, *arguments = config.after_painting
+        paths["after_painting"] = (str(given.absolute("after_painting", Path(program).expanduser())), *arguments)
     return paths | {"style_library": tuple(given.absolute("style_library", each) for each in config.style_library)}
 
 

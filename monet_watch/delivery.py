@@ -178,7 +178,14 @@ def copy_painting(outbox: Outbox, source: PurePosixPath, folder: PurePosixPath, 
         files[PHOTO_NAME] = outbox.read(source, PHOTO_NAME)
     for target, data in files.items():
         outbox.write(folder, target, data)
-    facts = {"photo": photo, "painting": painting, "further": further, "stages": stages, "copied_from": str(source)}
+    facts = {
+        "photo": photo,
+        "painting": painting,
+        "further": further,
+        "stages": stages,
+        "copied_from": str(source),
+        "after_painting": None,
+    }
     record = original.model_copy(update=facts)
     outbox.write(folder, RECORD_NAME, record.to_bytes())
     return record

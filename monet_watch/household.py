@@ -38,7 +38,7 @@ from monet_watch.outbox.gallery.curator import Curator, rebuild
 from monet_watch.plan import Planner
 from monet_watch.reconciliation import Reconciliation
 from monet_watch.renewal import ConfigFile, FileMark, Renewal, file_mark
-from monet_watch.reports import Reports
+from monet_watch.reports import Reports, require_reports
 from monet_watch.requests import REQUESTS_NAME, Answer, Desk, Effects, Request, RequestBox
 from monet_watch.service import NO_SPACE, Notifier, StopAsked, single_instance, stop_signals
 from monet_watch.settings import FolderSettings, is_settings_file, is_style_picture
@@ -171,6 +171,7 @@ def _asked_to_stop(mailbox: Mailbox, seconds: float) -> bool:
 def _open(house: House, mark: FileMark | None, stack: ExitStack) -> "_Rooms":
     config = house.config
     state = state_folder(config, house.environ)
+    require_reports(config)
     _make_folder(state, "state")
     _make_folder(config.outbox, "outbox")
     stack.enter_context(single_instance(state, _PATIENCE_SECONDS))
@@ -347,7 +348,7 @@ class _Rooms:
         """The rooms with everybody who reports, until the end of ``stack``."""
         house = self.house
         office = Office(house.config, self.state / LEDGER_NAME, house.mailbox.post, house.once)
-        reports = stack.enter_context(Reports(office, self._pass_on))
+        reports = stack.enter_context(Reports(office, self.state, house.environ, self._pass_on))
         return replace(self, house=replace(house, listen=_both(house.listen, reports.heard)), reports=reports)
 
     def _pass_on(self) -> bool:
@@ -387,6 +388,7 @@ class _Rooms:
 
     def _check(self, config: Config) -> None:
         """Raise the error that a house with ``config`` would end with."""
+        require_reports(config)
         if config.weights != self.config.weights:
             find_weights(config, self.house.environ)
 

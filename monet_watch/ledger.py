@@ -1106,6 +1106,11 @@ class Ledger:
         rows = self._database.rows(_PHOTOS_IN, *_right_in(folder))
         return tuple({job.path: job for job in map(_job, rows)}.values())
 
+    def finished_since(self, at: float) -> tuple[Job, ...]:
+        """Return the jobs that were done at ``at``, or later, the first first, without their ``settings``."""
+        rows = self._database.rows(_FINISHED_SINCE, at)
+        return tuple(map(_job, rows))
+
     def painted_folders(self) -> tuple[PurePosixPath, ...]:
         """Return the folders of the inbox right in which more than one photo was painted."""
         rows = self._database.rows("SELECT DISTINCT path FROM jobs WHERE state = 'done'")
@@ -1355,6 +1360,7 @@ _SELECT = "SELECT {} FROM jobs LEFT JOIN plans ON digest = plan".format(
 _LIGHT = ", ".join("NULL AS settings" if column.name == "settings" else column.name for column in fields(Job))
 _RIGHT_IN = "path >= ? AND path < ? AND instr(substr(path, ?), X'2F') = 0"
 _PHOTOS_IN = f"SELECT {_LIGHT} FROM jobs WHERE {_RIGHT_IN} ORDER BY path, turn, finished_at, id"
+_FINISHED_SINCE = f"SELECT {_LIGHT} FROM jobs WHERE state = 'done' AND finished_at >= ? ORDER BY finished_at, id"
 _IS_UNFINISHED = f"""
     SELECT EXISTS (SELECT 1 FROM jobs WHERE {_UNFINISHED} AND state <> 'problem' AND {_RIGHT_IN})
         OR EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND {_RIGHT_IN})

@@ -4,20 +4,38 @@ They live as long as the process, also while one config takes another's place, s
 that; each reads what it may do from the `Office`.
 """
 
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from monet_watch.after_painting import AfterPainting
 from monet_watch.clerk import Office
 from monet_watch.config import Config
 from monet_watch.contact_sheets import ContactSheets
+from monet_watch.errors import SettingsError
 from monet_watch.notices import Notice
 
-__all__ = ["Report", "Reports"]
+__all__ = ["Report", "Reports", "require_reports"]
 
 _AT_A_STOP_SECONDS, _AFTER_ALL_SECONDS = 1.0, 3600.0
 _LOOK_SECONDS = 0.05
+
+
+def require_reports(config: Config) -> None:
+    """Raise SettingsError where what the config asks for beside paintings cannot be had on this machine."""
+    faults = list(_faults(config))
+    if faults:
+        raise SettingsError(faults[0], faults=tuple(faults))
+
+
+def _faults(config: Config) -> Iterator[str]:
+    place = f"{config.source}: " if config.source else ""
+    if config.after_painting and shutil.which(config.after_painting[0]) is None:
+        program = config.after_painting[0]
+        yield f"{place}after_painting: there is no program {program}; name one that is installed, or its path"
 
 
 class Report(Protocol):
@@ -44,10 +62,11 @@ class Reports:
     somebody wants the process to stop.
     """
 
-    def __init__(self, office: Office, pass_on: Callable[[], bool]) -> None:
+    def __init__(self, office: Office, state: Path, environ: Mapping[str, str], pass_on: Callable[[], bool]) -> None:
         self._office = office
         self._pass_on = pass_on
-        self._reports: tuple[Report, ...] = (ContactSheets(office),)
+        self._after_painting = AfterPainting(office, state, environ)
+        self._reports: tuple[Report, ...] = (ContactSheets(office), self._after_painting)
 
     def __enter__(self) -> Self:
         return self
@@ -80,3 +99,4 @@ class Reports:
     def take_over(self, config: Config) -> None:
         """Another config holds from now on."""
         self._office.config = config
+        self._after_painting.take_over()

@@ -68,7 +68,8 @@ def test_every_key_is_read(write, etc):
             "memory_limit: 6 GiB\nhang_seconds: 90\nretry_seconds: 5\n"
             "settle_seconds: 1\nrescan_seconds: 60\n"
             "watch: polling\npolling_seconds: 0.5\nactive_hours: 22:00-07:00\nnice: 19\n"
-            "after: move\narchive: arch\ngallery: false\ncontact_sheet: false\nignore: ['*.bak', 'a/**']\n"
+            "after: move\narchive: arch\ngallery: false\ncontact_sheet: false\n"
+            "after_painting: [bin/tell, now]\nafter_painting_seconds: 5\nignore: ['*.bak', 'a/**']\n"
             "keep_stages: 3\nlimit_megapixels: 12.5\nlimit_megabytes: 64\ndecode_seconds: 9.5\n"
             "log: {level: debug, format: json}\n"
             "defaults: {steps: 3, style: turner}\n"
@@ -96,6 +97,8 @@ def test_every_key_is_read(write, etc):
         "archive": etc / "arch",
         "gallery": False,
         "contact_sheet": False,
+        "after_painting": (str(etc / "bin/tell"), "now"),
+        "after_painting_seconds": 5.0,
         "keep_stages": 3,
         "ignore": ("*.bak", "a/**"),
         "limit_megapixels": 12.5,
@@ -109,6 +112,24 @@ def test_every_key_is_read(write, etc):
 def test_one_value_serves_as_a_list_of_one(write, etc):
     config = load_config(write("style_library: lib\ndevices: cpu\nignore: '*.bak'\n"))
     assert (config.style_library, config.devices, config.ignore) == ((etc / "lib",), ("cpu",), ("*.bak",))
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("rsync -a 'a b' $HOME;", ("rsync", "-a", "a b", "$HOME;")),
+        ("[rsync, -a, a b]", ("rsync", "-a", "a b")),
+        ("''", ()),
+        ("/bin/sh -c x", ("/bin/sh", "-c", "x")),
+    ],
+)
+def test_a_command_is_a_list_or_a_text_that_is_taken_apart(write, text, command):
+    assert load_config(write(f"after_painting: {text}\n")).after_painting == command
+
+
+def test_a_command_that_cannot_be_taken_apart_is_told(write):
+    (fault,) = faults(write("after_painting: rsync 'a b\n"))
+    assert fault.startswith("etc/config.yaml:1:17: after_painting: cannot be taken apart: No closing quotation")
 
 
 def test_a_key_without_a_value_counts_as_not_given(write):
@@ -481,7 +502,10 @@ def test_the_example_changes_nothing():
 def test_the_example_sets_every_key_that_has_a_plain_value():
     text = EXAMPLE.read_text(encoding="utf-8")
     set_in_it = {found["key"] for found in KEY.finditer(text) if not found["comment"] and not found["group"]}
-    none, empty_lists = {"state", "threads", "memory_limit", "archive"}, {"style_library", "ignore", "active_hours"}
+    none, empty_lists = (
+        {"state", "threads", "memory_limit", "archive"},
+        {"style_library", "ignore", "active_hours", "after_painting"},
+    )
     assert set_in_it == set(Config.model_fields) - none - empty_lists
 
 

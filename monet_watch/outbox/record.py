@@ -16,6 +16,7 @@ from monet_watch.printable import json_escaped
 from monet_watch.recipes import Recipe
 
 __all__ = [
+    "CommandFacts",
     "Curve",
     "LossValues",
     "MachineFacts",
@@ -146,6 +147,22 @@ class Curve(_Record):
         )
 
 
+class CommandFacts(_Record):
+    """What became of the command of ``after_painting``.
+
+    ``outcome`` is ``running`` while it runs, ``ended``, ``killed`` (it took too long), ``not started`` or
+    ``interrupted`` (by a stop; it is not run again). ``status`` is its exit status, negative for a signal's number;
+    ``output`` are the last lines of what it said.
+    """
+
+    program: _Name
+    started: str
+    outcome: Literal["running", "ended", "killed", "not started", "interrupted"]
+    status: int | None = None
+    seconds: float | None = None
+    output: tuple[_Name, ...] = ()
+
+
 class PaintingRecord(_Record):
     """The record of one painting. ``origins`` says for each setting which file and line it came from."""
 
@@ -176,6 +193,8 @@ class PaintingRecord(_Record):
     )
     timelapse: _FileName | None = Field(None, description="the file that shows how it was painted, if there is one")
     copied_from: str | None = Field(None, description="folder in the outbox whose files these are, if it is a copy")
+
+    after_painting: CommandFacts | None = Field(None, description="what became of the command that follows a painting")
 
     def to_bytes(self) -> bytes:
         """Return the file's content: JSON in UTF-8, with whatever could steer a terminal escaped."""

@@ -1,9 +1,11 @@
 """What the real daemon reports beside the paintings themselves."""
 
+import sys
+
 import pytest
 from PIL import Image
 
-from tests.end_to_end.house import Home, Photos
+from tests.end_to_end.house import Home, Photos, program
 
 pytestmark = pytest.mark.slow
 
@@ -27,3 +29,55 @@ def test_a_folder_that_is_finished_has_a_contact_sheet_which_another_start_leave
         assert daemon.ended() == 1, daemon.log
     assert not list(daemon.told("contact-sheet"))
     assert (sheet.stat().st_mtime_ns, sheet.stat().st_ino) == before
+
+
+COMMAND = """
+import os, pathlib, sys, time
+photo, painting = pathlib.Path(os.environ["MONET_WATCH_PHOTO"]), pathlib.Path(os.environ["MONET_WATCH_PAINTING"])
+assert pathlib.Path.cwd() == pathlib.Path(os.environ["MONET_WATCH_FOLDER"])
+if photo.stem == "fails":
+    sys.exit("there is no room")
+if photo.stem == "hangs":
+    time.sleep(100_000)
+print(sys.argv[1], painting.stat().st_size)
+"""
+
+
+def test_each_painting_is_followed_by_its_command_and_one_that_fails_or_hangs_keeps_nobody(tmp_path):
+    home = Home(tmp_path / "home", defaults=QUICK, after_painting_seconds=3, contact_sheet=False)
+    script = home.folder / "command.py"
+    script.write_text(COMMAND, encoding="utf-8")
+    home.configure(after_painting=[sys.executable, str(script), "two words; $HOME"])
+    photos = {"fails": Photos.coffee, "hangs": Photos.rocket, "works": Photos.flower}
+    for name, photo in photos.items():
+        home.drop(photo, f"{name}{photo.suffix}")
+    with home.daemon("--once") as daemon:
+        assert daemon.ended() == 0, daemon.log
+    facts = {name: home.record(name).after_painting for name in photos}
+    size = (home.outbox / "works" / "works.png").stat().st_size
+    assert (facts["works"].outcome, facts["works"].status) == ("ended", 0)
+    assert facts["works"].output == (f"two words; $HOME {size}",)
+    assert (facts["fails"].outcome, facts["fails"].status, facts["fails"].output) == ("ended", 1, ("there is no room",))
+    assert (facts["hangs"].outcome, facts["hangs"].status) == ("killed", -9)
+    told = {event["photo"].partition(".")[0]: event for event in daemon.told("after-painting")}
+    assert {name: event["level"] for name, event in told.items()} == {
+        "works": "info",
+        "fails": "warning",
+        "hangs": "warning",
+    }
+
+
+def test_a_command_that_is_not_there_is_refused_at_the_check_and_at_the_start(tmp_path):
+    home = Home(tmp_path / "home", after_painting="no-such-program --now")
+    for arguments in (("check",), ("run", "--once")):
+        answer = program(arguments[0], "--config", home.config, *arguments[1:])
+        assert answer.returncode == 2
+        assert "after_painting: there is no program no-such-program" in answer.stderr
+
+
+def test_a_style_yaml_cannot_name_a_command(tmp_path):
+    home = Home(tmp_path / "home")
+    home.write("trip/style.yaml", "after_painting: touch /tmp/owned\n")
+    answer = program("check", "--config", home.config)
+    assert answer.returncode == 2
+    assert "style.yaml:1:1: after_painting" in answer.stderr

@@ -95,7 +95,7 @@ def test_a_machine_without_room_for_another_process_is_told_as_the_worker_s_end(
     def refuse(*args, **options):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr(local._SPAWN, "Pipe", refuse)
+    monkeypatch.setattr(local.SPAWN, "Pipe", refuse)
     worker = LocalWorker("cpu", tiny_weights, mailbox.put, threads=1)
     worker.start()
     assert "Too many open files" in mailbox.get(timeout=PATIENCE_SECONDS).reason
@@ -265,10 +265,10 @@ if __name__ == "__main__":
 
 ORPHANING_IN_A_LONG_STEP = """
 import multiprocessing, os, time
-from monet_watch.workers.local import _set_up_process
+from monet_watch.workers.process import set_up_process
 
 def child():
-    _set_up_process()
+    set_up_process()
     print(os.getpid(), flush=True)
     time.sleep(600)
 
