@@ -32,12 +32,13 @@ from monet_watch.settings import Defaults, Origin, StyleSettings, origins_of
 from monet_watch.styles.library import read_inside
 from monet_watch.yamlfile import LIMIT_BYTES, Document, KeyPath, load
 
-__all__ = ["Config", "LogSettings", "load_config", "state_folder"]
+__all__ = ["ClusterSettings", "Config", "LogSettings", "load_config", "state_folder"]
 
 _COMMAND_LINE = "command line"
 _PROGRAM = "monet-watch"
 _DEVICES = ("auto", "cpu", "cuda", "cuda:0", "mps")  # the shapes that a device's name may have, for messages
 _DEVICE = re.compile(r"auto|cpu|(cuda|mps)(:(0|[1-9][0-9]?))?")
+_ADDRESS = re.compile(r"(ray://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")
 _WEIGHTS = ("oxford", "torchvision")
 _MEBI, _TEBI = 2**20, 2**40
 _UNITS = {"mb": 10**6, "mib": _MEBI, "gb": 10**9, "gib": 2**30, "tb": 10**12, "tib": _TEBI}
@@ -101,6 +102,19 @@ def _no_nul(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    """The port tells Ray's two ways in apart: a driver on a node of the cluster, and a client anywhere."""
+    if text != "auto" and not _ADDRESS.fullmatch(text):
+        raise ValueError(f"must be auto, host:port such as 10.0.0.1:6379, or ray://host:10001, not {shown(text)}")
+    return text
+
+
+def _whole_or_fraction(count: float) -> float:
+    if count > 1 and count != int(count):
+        raise ValueError("must be a whole number, or less than 1 to share one")
+    return count
+
+
 def _not_blank(glob: str) -> str:
     if not glob.strip():
         raise ValueError("must not be empty; write a name or a pattern such as *.bak, or remove the line")
@@ -162,6 +176,21 @@ class LogSettings(BaseModel):
     format: Literal["auto", "plain", "json"] = "auto"
 
 
+class ClusterSettings(BaseModel):
+    """A Ray cluster to paint on. ``idle_seconds`` and ``linger_seconds`` are those of workers with nothing to do."""
+
+    model_config = _RECORD
+
+    address: Annotated[str, AfterValidator(_address)] = "auto"
+    gpus_per_worker: Annotated[_Number, AfterValidator(_whole_or_fraction)] = Field(1.0, ge=0, le=64)
+    cpus_per_worker: Annotated[_Number, AfterValidator(_whole_or_fraction)] = Field(1.0, ge=0, le=1024)
+    max_workers: Annotated[int, Strict(), Field(ge=1, le=1000)] = 8
+    idle_seconds: _Number = Field(300.0, ge=1, le=86400)
+    linger_seconds: _Number = Field(600.0, ge=1, le=86400)
+    fallback: Literal["none", "local"] = "none"
+    token_file: _Path | None = None
+
+
 class Config(BaseModel):
     """The daemon's settings, frozen; from `load_config`, every path is absolute.
 
@@ -179,6 +208,7 @@ class Config(BaseModel):
     workers_per_device: Annotated[int, Strict(), Field(ge=1, le=64)] = 1
     threads: Annotated[int, Strict(), Field(ge=1, le=1024)] | None = None
     memory_limit: _Memory | None = None
+    cluster: ClusterSettings | None = None
     hang_seconds: _Number = Field(600.0, ge=1, le=86400)
     retry_seconds: _Number = Field(30.0, ge=0.1, le=3600)
     settle_seconds: _Number = Field(2.0, ge=0, le=3600)
@@ -308,7 +338,7 @@ def _own_state_folder(outbox: Path) -> Path:
 
 def _without_blanks(values: Mapping[str, object]) -> dict[str, object]:
     """The values without the keys of ours that have none, as when everything below one is commented out."""
-    known = Config.model_fields.keys() | LogSettings.model_fields.keys()
+    known = Config.model_fields.keys() | LogSettings.model_fields.keys() | ClusterSettings.model_fields.keys()
     kept = ((key, value) for key, value in values.items() if value is not None or key not in known)
     return {key: _without_blanks(value) if isinstance(value, Mapping) else value for key, value in kept}
 
@@ -331,6 +361,9 @@ def _absolute_paths(config: Config, given: _Given) -> dict[str, object]:
     if config.after_painting and "/" in config.after_painting[0]:
         program, *arguments = config.after_painting
         paths["after_painting"] = (str(given.absolute("after_painting", Path(program).expanduser())), *arguments)
+    if config.cluster is not None and config.cluster.token_file is not None:
+        file = given.absolute("cluster.token_file", config.cluster.token_file)
+        paths["cluster"] = config.cluster.model_copy(update={"token_file": file})
     return paths | {"style_library": tuple(given.absolute("style_library", each) for each in config.style_library)}
 
 

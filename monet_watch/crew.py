@@ -13,14 +13,18 @@ from itertools import islice
 
 from monet_watch.forecast import pixels_in_one_piece
 from monet_watch.ledger import Job
+from monet_watch.roster import Kind, Seat, wanted
 from monet_watch.scheduling import IdleWorker
 from monet_watch.troubles import pause
 from monet_watch.workers.base import JobStep, Post, Worker, WorkerEvent, WorkerReady, pace
 
-__all__ = ["AUTO", "HANG_SECONDS", "Crew", "FromWorker", "Place", "WorkerFactory"]
+__all__ = ["AUTO", "HANG_SECONDS", "RAY", "Crew", "FromWorker", "Place", "Remote", "WorkerFactory"]
 
 AUTO = "auto"
 """Stands for every device that there is, until a worker has found them."""
+
+RAY = "ray"
+"""How the names of places on a cluster begin."""
 
 HANG_SECONDS = 600.0
 """A worker that is silent for so long is taken to hang, unless its steps are known to take longer."""
@@ -33,10 +37,23 @@ _FAILURES_REMEMBERED = 100  # of a place
 _STYLES_REMEMBERED = 8  # by a worker: as many as its memory of styles has room for
 
 _FIRST_RESTART_SECONDS = 1.0
+_LONGEST_CLUSTER_PAUSE_SECONDS = 60.0
 _MOST_FAILED_STARTS = 3  # in a row: then it is a problem that people should know of
 
 WorkerFactory = Callable[[str, Post], Worker]
 """Makes a worker for a device, which gives its events to the `Post`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """What a cluster serves for: at most so many workers, each given back when it was idle for ``idle_seconds``.
+
+    ``with_fallback`` says whether the devices at home paint while it cannot be reached.
+    """
+
+    most: int
+    idle_seconds: float
+    with_fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +91,8 @@ class Place:
     last_words: str = ""
     silent_seconds: float = 0.0
     speed: float | None = None
+    kind: Kind = Kind.HOME
+    idle_since: float | None = None
     styles: deque[str] = field(default_factory=lambda: deque(maxlen=_STYLES_REMEMBERED))
     failed: deque[int] = field(default_factory=lambda: deque(maxlen=_FAILURES_REMEMBERED))
 
@@ -84,8 +103,22 @@ class Place:
 
     @property
     def staffed(self) -> bool:
-        """Whether its worker lives, or it gets one at a time that is known."""
+        """Whether its worker lives, or it gets one at a time that is known; or it needs none at present."""
+        if self.vacant:
+            return self.kind is not Kind.HOME
         return self.restart_at is not None or (self.worker is not None and self.worker.alive())
+
+    @property
+    def vacant(self) -> bool:
+        """Whether it has no worker, and gets none."""
+        return self.worker is None and self.restart_at is None
+
+    def seat(self, now: float, idle_seconds: float) -> Seat:
+        """It, as the choice of who is to have a worker needs to know it; ``now`` is on the clock."""
+        self.idle_since = (self.idle_since or now) if self.idle else None
+        rested = self.idle_since is not None and now - self.idle_since >= idle_seconds
+        is_busy, is_ready = self.job is not None, self.ready is not None
+        return Seat(self.number, self.kind, not self.vacant, is_ready, is_busy, rested, self.failed_starts > 0)
 
     @property
     def broken(self) -> bool:
@@ -139,6 +172,7 @@ class Crew:
         clock: Callable[[], float],
         hang_seconds: float = HANG_SECONDS,
         workers_per_device: int = 1,
+        remote: Remote | None = None,
     ) -> None:
         self.places: list[Place] = []
         self._per_device = workers_per_device
@@ -148,11 +182,15 @@ class Crew:
         self._hang_seconds = hang_seconds
         self._looked_at = clock()
         self._draining = False
-        for device in devices:
+        self._remote = remote
+        self._kind = Kind.HOME if remote is None else Kind.FALLBACK
+        for number in range(0 if remote is None else remote.most):
+            self.places.append(Place(number, f"{RAY}:{number + 1}", kind=Kind.CLUSTER))
+        for device in devices if remote is None or remote.with_fallback else ():
             self._add(device, 1 if device == AUTO else workers_per_device)
 
     def _add(self, device: str, count: int = 1) -> None:
-        self.places += [Place(len(self.places) + number, device) for number in range(count)]
+        self.places += [Place(len(self.places) + number, device, kind=self._kind) for number in range(count)]
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -181,13 +219,37 @@ class Crew:
     @property
     def broken(self) -> bool:
         """Whether no place is of any use, as far as is known."""
-        return all(place.broken for place in self.places)
+        return any(place.broken for place in self.places) and all(each.broken or each.vacant for each in self.places)
+
+    @property
+    def most_remote(self) -> int:
+        """How many workers there may be on a cluster."""
+        return 0 if self._remote is None else self._remote.most
 
     def open(self) -> None:
-        """Start a worker at each place that has none and is to get none."""
+        """Start a worker at each place that has none and is to get none; of those on a cluster, the first."""
         for place in self.places if not self._draining else ():
-            if place.worker is None and place.restart_at is None:
+            if place.vacant and (place.kind is Kind.HOME or (place.kind is Kind.CLUSTER and place.number == 0)):
                 self._hire(place)
+
+    def staff(self, waiting: int) -> None:
+        """Start and end workers on a cluster, and those that serve meanwhile, so that ``waiting`` jobs are taken up."""
+        if self._remote is None or self._draining:
+            return
+        now, idle_seconds = self._clock(), self._remote.idle_seconds
+        numbers = wanted([place.seat(now, idle_seconds) for place in self.places], waiting)
+        for place in self.places:
+            if place.vacant and place.number in numbers:
+                self._hire(place)
+            elif not place.vacant and place.number not in numbers and place.job is None:
+                self._release(place)
+
+    def _release(self, place: Place) -> None:
+        """Its worker is not needed at present."""
+        if place.worker is not None:
+            place.worker.stop(0)
+        place.worker = place.ready = place.restart_at = None
+        place.failed_starts = 0
 
     def next_due(self) -> float | None:
         """When a worker is to be started, on the clock; those that hang are found whenever somebody looks."""
@@ -226,7 +288,7 @@ class Crew:
         place.device = devices[0]
         for device in devices:
             self._add(device, self._per_device - self.devices.count(device))
-        self.open()
+        self.open()  # those that serve while a cluster is away are started by `staff`
 
     def is_ready(self, place: Place, ready: WorkerReady) -> None:
         """The worker has loaded the network."""
@@ -248,7 +310,12 @@ class Crew:
             place.worker.stop(0)
         place.worker = place.ready = place.job = None
         if not self._draining:
-            place.restart_at = self._clock() + pause(place.deaths, _FIRST_RESTART_SECONDS)
+            place.restart_at = self._clock() + self._pause(place)
+
+    def _pause(self, place: Place) -> float:
+        """Before another worker is started; a cluster that is away may be back at any moment."""
+        seconds = pause(place.deaths, _FIRST_RESTART_SECONDS)
+        return seconds if place.kind is not Kind.CLUSTER else min(seconds, _LONGEST_CLUSTER_PAUSE_SECONDS)
 
     def hurry(self) -> None:
         """Start workers at once where a pause is under way."""

@@ -50,9 +50,12 @@ from monet_watch.workers.base import (
     WorkerEvent,
     WorkerReady,
     WorkerSaid,
+    WorkerWaits,
 )
 
 __all__ = ["MOST_ATTEMPTS", "Dispatch", "DispatchParts"]
+
+_COUNT_SECONDS = 1.0
 
 MOST_ATTEMPTS = 3
 """A job that stops its worker so often is a problem."""
@@ -97,6 +100,15 @@ class _Rest:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """So many jobs waited at a ``revision`` of the queue; that is known ``until``, on the monotonic clock."""
+
+    number: int
+    revision: int
+    until: float
+
+
 class Dispatch:
     """Gives queued jobs to idle workers, delivers what they make, and replaces workers that die."""
 
@@ -106,6 +118,7 @@ class Dispatch:
         self._crew = parts.crew
         self._draining = False
         self._suspended = False
+        self._counted: _Counted | None = None
         self._rest: _Rest | None = None
         self._shortage = Shortage(parts.outbox.root, parts.checkpoints.folder)
         self._look_for_room_at = 0.0
@@ -194,6 +207,7 @@ class Dispatch:
         self._crew.replace_dead()
         if not self._draining and self._rested():
             self._hand_over_kept()
+            self._crew.staff(self._waiting())
             self._look_for_room()
             if not self._suspended and not self._resting:
                 self._feed()
@@ -255,10 +269,12 @@ class Dispatch:
                 self._crew.has_found(place, devices)
             case WorkerReady() as ready:
                 self._on_ready(place, ready)
-            case WorkerDied(reason):
-                self._on_death(place, reason)
+            case WorkerDied(reason, blameless):
+                self._on_death(place, reason, blameless)
             case WorkerSaid(text):
                 self._tell("worker-said", f"The worker on {place.device} says: {text}", place.job or "")
+            case WorkerWaits():
+                pass
             case event if place.job is not None and event.job_id == place.job.id:
                 self._on_job_event(place, place.job, event)
 
@@ -267,13 +283,15 @@ class Dispatch:
     def _on_ready(self, place: Place, ready: WorkerReady) -> None:
         self._crew.is_ready(place, ready)
         self._chooser.look_again()
-        text = f"{ready.device} is ready: {ready.device_name}, {ready.precision}, {ready.threads} threads."
+        text = f"{ready.where} is ready: {ready.device_name}, {ready.precision}, {ready.threads} threads."
         self._tell("worker-ready", text, details={"device": ready.device})
 
-    def _on_death(self, place: Place, reason: str) -> None:
+    def _on_death(self, place: Place, reason: str, blameless: bool = False) -> None:
         job = place.job
         self._tell("worker-died", f"The worker on {place.device} stopped: {reason}", job or "", Level.ERROR)
-        if job is not None:
+        if job is not None and blameless:
+            self._parts.ledger.requeue(job.id, outcome="worker lost", detail=reason, counts=False)
+        elif job is not None:
             self._crew.has_failed_at(place, job)
             self._after_death(job, reason)
         self._crew.dismiss(place, reason)
@@ -299,6 +317,7 @@ class Dispatch:
         """Give jobs to idle workers, for a moment: what is found done on the way may be a whole inbox of copies."""
         until = self._parts.clock() + _MOMENT_SECONDS
         self._has_more = False
+        self._go_on_with_held()
         while idle := self._crew.idle(MOST_AT_ONCE):
             workers = [place.as_idle() for place in idle]
             chosen = self._chooser.choose(workers, self._crew.ready_count, self._shortage.keys)
@@ -311,6 +330,31 @@ class Dispatch:
             if self._parts.clock() > until:
                 self._has_more = True
                 return
+
+    def _go_on_with_held(self) -> None:
+        """Give workers the jobs that they were at before this daemon came."""
+        for place in self._crew.places:
+            if not place.idle or place.ready is None or not place.ready.holds:
+                continue
+            identity, place.ready = place.ready.holds, replace(place.ready, holds="")
+            if any(job.identity == identity for job in self._parts.ledger.running()):
+                continue
+            for job in self._parts.ledger.queued_of(identity)[:1]:
+                if not self._begin(place, job):
+                    return
+
+    def _waiting(self) -> int:
+        """How many jobs could be begun, up to as many as a cluster may have workers.
+
+        It is looked up when the queue has changed, and once a second, for those that are put off.
+        """
+        if not self._crew.most_remote or self._suspended or self._resting:
+            return 0
+        counted, revision = self._counted, self._parts.ledger.revision
+        if counted is None or counted.revision != revision or self._parts.clock() >= counted.until:
+            number = len(self._parts.ledger.front(self._crew.most_remote, self._shortage.keys))
+            counted = self._counted = _Counted(number, revision, self._parts.clock() + _COUNT_SECONDS)
+        return counted.number
 
     def _begin(self, place: Place, job: Job) -> bool:
         """Start ``job`` at ``place``, find it another state, or set it aside; False if none can be started now."""
@@ -348,7 +392,7 @@ class Dispatch:
             return
         job = self._placed(job)
         assert place.worker is not None and place.ready is not None
-        place.take(self._parts.ledger.start(job.id, place.ready.device))
+        place.take(self._parts.ledger.start(job.id, place.ready.where))
         place.worker.offer(paint_job)
         self._end_rest()
 

@@ -8,6 +8,7 @@ import difflib
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -111,8 +112,9 @@ def _unknown_key(detail: ErrorDetails, model: type[BaseModel]) -> str:
 def _model_at(model: type[BaseModel], path: Iterable[str | int]) -> type[BaseModel]:
     for part in path:
         inner = model.model_fields[str(part)].annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
+        for each in get_args(inner) or (inner,):  # a group that may be left out is a union with None
+            if isinstance(each, type) and issubclass(each, BaseModel):
+                model = each
     return model
 
 

@@ -4,7 +4,9 @@ The one place that knows how the parts fit together; they know each other by wha
 """
 
 import contextlib
+import hashlib
 import itertools
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,9 +19,9 @@ from monet_watch.arrivals import Arrivals, ArrivalsParts
 from monet_watch.checkpoints import Checkpoints
 from monet_watch.claim import OutboxClaim
 from monet_watch.clerk import Office
-from monet_watch.config import Config, state_folder
+from monet_watch.config import ClusterSettings, Config, state_folder
 from monet_watch.console import ConsoleView
-from monet_watch.crew import AUTO, Crew, FromWorker, WorkerFactory
+from monet_watch.crew import AUTO, RAY, Crew, FromWorker, Remote, WorkerFactory
 from monet_watch.daemon import HEARTBEAT_SECONDS, Daemon, DaemonParts, Mailbox, Outcome, View
 from monet_watch.dispatch import Dispatch, DispatchParts
 from monet_watch.errors import AlreadyRunningError, LedgerUnavailableError, SettingsError
@@ -46,9 +48,11 @@ from monet_watch.styles.library import StyleLibrary
 from monet_watch.troubles import pause
 from monet_watch.undelivered import Undelivered
 from monet_watch.whereabouts import Whereabouts
-from monet_watch.workers.base import Post, WeightsFile, Worker
+from monet_watch.workers.base import Allowance, Post, WeightsFile, Worker
+from monet_watch.workers.cluster import Cluster
 from monet_watch.workers.local import LocalWorker
 from monet_watch.workers.previews import make_previews_in_a_process
+from monet_watch.workers.ray import RayCluster
 
 __all__ = [
     "House",
@@ -474,8 +478,11 @@ class _Rooms:
         """Whoever paints, not yet at work."""
         config, post = self.config, self.house.mailbox.post
         make_worker = _worker_factory(self.weights, config, lambda: crew.devices)
-        count = config.workers_per_device
-        crew = Crew(config.devices, make_worker, post, time.monotonic, config.hang_seconds, count)
+        count, remote = config.workers_per_device, None
+        if (cluster := config.cluster) is not None:
+            make_worker = _with_cluster(make_worker, _ray_cluster(cluster, config, self.weights, self.state))
+            remote = Remote(cluster.max_workers, cluster.idle_seconds, cluster.fallback == "local")
+        crew = Crew(config.devices, make_worker, post, time.monotonic, config.hang_seconds, count, remote)
         return crew
 
 
@@ -498,6 +505,29 @@ def _worker_factory(weights_file: WeightsFile, config: Config, devices: Callable
         )
 
     return make_worker
+
+
+def _with_cluster(make_local: WorkerFactory, cluster: RayCluster) -> WorkerFactory:
+    def make_worker(device: str, post: Post) -> Worker:
+        return cluster.worker(device, post) if device.startswith(RAY) else make_local(device, post)
+
+    return make_worker
+
+
+def _ray_cluster(given: ClusterSettings, config: Config, weights_file: WeightsFile, state: Path) -> RayCluster:
+    """The cluster, where actors of this daemon are known by its machine and its state folder."""
+    mark = hashlib.sha256(f"{socket.gethostname()}:{state}".encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    cluster = Cluster(
+        given.address,
+        f"monet-watch-{mark}",
+        given.gpus_per_worker,
+        given.cpus_per_worker,
+        given.linger_seconds,
+        given.token_file,
+    )
+    threads = config.threads or (max(1, int(given.cpus_per_worker)) if not given.gpus_per_worker else None)
+    allowance = Allowance(threads, config.memory_limit, nice=config.nice, decode_seconds=config.decode_seconds)
+    return RayCluster(cluster, weights_file, allowance)
 
 
 def _sharers(device: str, devices: Sequence[str]) -> int:

@@ -21,7 +21,7 @@ RESTART_KEYS = frozenset({"inbox", "outbox", "state", "log.format"})
 WORKER_KEYS = frozenset(
     {
         *("weights", "devices", "workers_per_device", "threads", "memory_limit"),
-        *("nice", "hang_seconds", "decode_seconds"),
+        *("nice", "hang_seconds", "decode_seconds", "cluster"),
     }
 )
 """What workers are made of."""
@@ -43,7 +43,7 @@ class Renewal:
     @property
     def needs_new_workers(self) -> bool:
         """Whether those who paint cannot go on as they are."""
-        return not self.changed.isdisjoint(WORKER_KEYS)
+        return any(key.partition(".")[0] in WORKER_KEYS for key in self.changed)
 
 
 def changes(before: Config, after: Config) -> frozenset[str]:

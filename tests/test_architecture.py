@@ -85,3 +85,24 @@ def test_photos_are_decoded_inside_a_worker_only():
     }
 
     assert importers == {"workers/worker.py", "workers/decoder.py"}
+
+
+def test_ray_is_imported_by_the_process_that_drives_a_cluster_alone():
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for path in FILES
+        if any(name.partition(".")[0] == "ray" for name in imports_of(path))
+    }
+
+    assert importers == {"workers/ray_driver.py"}
+
+
+def test_nobody_but_that_process_imports_what_drives_a_cluster():
+    """Within a function counts as well: `monet_watch.workers.ray` does it in the new process."""
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for path in FILES
+        if any(belongs(name, "monet_watch.workers.ray_driver") for name in imports_of(path))
+    }
+
+    assert importers == {"workers/ray.py"}

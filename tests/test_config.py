@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from monet_watch.config import Config, LogSettings, load_config, state_folder
+from monet_watch.config import ClusterSettings, Config, LogSettings, load_config, state_folder
 from monet_watch.errors import SettingsError
 from monet_watch.recipes import SWIFT, Recipe
 from monet_watch.settings import FolderSettings, StyleSettings
@@ -477,6 +477,35 @@ def test_what_is_no_number_of_stages_is_refused_in_words(write, value):
         load_config(write(f"keep_stages: {value}\n"))
 
 
+@pytest.mark.parametrize("address", ["auto", "10.0.0.1:6379", "head.studio:6379", "ray://head:10001", "[fe80::1]:6379"])
+def test_a_cluster_is_named_by_its_address(write, address):
+    config = load_config(write(f"cluster: {{address: '{address}'}}\n"))
+    assert config.cluster == ClusterSettings(address=address)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("address: head", "cluster.address: must be auto, host:port such as"),
+        ("address: http://head:8265", "cluster.address: must be auto, host:port such as"),
+        ("gpus_per_worker: 1.5", "cluster.gpus_per_worker: must be a whole number, or less than 1"),
+        ("gpus_per_worker: -1", "cluster.gpus_per_worker"),
+        ("max_workers: 0", "cluster.max_workers"),
+        ("fallback: home", "cluster.fallback"),
+        ("adress: auto", "did you mean 'address'?"),
+    ],
+)
+def test_a_fault_in_the_cluster_is_told_with_its_place_and_what_would_be_right(write, text, words):
+    with pytest.raises(SettingsError) as caught:
+        load_config(write(f"cluster:\n  {text}\n"))
+    (fault,) = caught.value.faults
+    assert words in fault and ":2:" in fault
+
+
+def test_without_the_key_there_is_no_cluster():
+    assert Config().cluster is None
+
+
 # The example.
 
 KEY = re.compile(r"^(?P<group> *)(?P<comment># )?(?P<key>[a-z_]+):(?= |$)", re.MULTILINE)
@@ -487,7 +516,7 @@ def example_keys(model: type[BaseModel]) -> set[str]:
     return {found["key"] for found in KEY.finditer(EXAMPLE.read_text(encoding="utf-8"))} & set(model.model_fields)
 
 
-@pytest.mark.parametrize("model", [Config, LogSettings, Recipe, StyleSettings])
+@pytest.mark.parametrize("model", [ClusterSettings, Config, LogSettings, Recipe, StyleSettings])
 def test_the_example_has_every_key(model):
     assert example_keys(model) == set(model.model_fields)
 
@@ -503,7 +532,7 @@ def test_the_example_sets_every_key_that_has_a_plain_value():
     text = EXAMPLE.read_text(encoding="utf-8")
     set_in_it = {found["key"] for found in KEY.finditer(text) if not found["comment"] and not found["group"]}
     none, empty_lists = (
-        {"state", "threads", "memory_limit", "archive"},
+        {"state", "threads", "memory_limit", "archive", "cluster"},
         {"style_library", "ignore", "active_hours", "after_painting"},
     )
     assert set_in_it == set(Config.model_fields) - none - empty_lists
@@ -517,6 +546,7 @@ def test_the_examples_comments_uncommented_are_valid_and_show_swifts_values(tmp_
     assert (config.defaults.recipe, config.defaults.style) == ("swift", ("water-garden",))
     assert config.defaults.priority == 0
     assert config.memory_limit == 6 * 2**30
+    assert config.cluster == ClusterSettings(token_file=tmp_path / "ray-token")
     assert config.threads == 4 and config.archive == tmp_path / "archive" and len(config.ignore) == 2
 
 

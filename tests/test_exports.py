@@ -57,17 +57,18 @@ def test_the_whole_error_tree_is_exported_by_the_library():
 LIGHT = [
     name
     for name in MODULES
-    if not name.startswith("monet_watch.engine.") and name not in ("monet_watch.workers.worker",)
+    if not name.startswith("monet_watch.engine.")
+    and name not in ("monet_watch.workers.worker", "monet_watch.workers.ray_driver")
 ] + ["monet_watch.engine.events", "monet_watch.engine.devices", "monet_watch.engine.levels"]
 
 
-def test_nothing_but_the_engine_and_the_worker_s_inside_imports_torch():
+def test_nothing_but_the_engine_and_the_worker_s_inside_imports_torch_and_nothing_imports_ray():
     """Each light module is imported in turn, in one fresh interpreter."""
     program = (
         "import importlib, sys\n"
         f"for name in {['monet_watch', *LIGHT]!r}:\n"
         "    importlib.import_module(name)\n"
-        "    assert 'torch' not in sys.modules, name\n"
+        "    assert not {'torch', 'ray'} & set(sys.modules), name\n"
     )
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT.parent, capture_output=True, text=True)
 

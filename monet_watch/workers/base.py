@@ -26,6 +26,7 @@ __all__ = [
     "DevicesFound",
     "Health",
     "JobCheckpoint",
+    "JobEvent",
     "JobFailed",
     "JobFinished",
     "JobSnapshot",
@@ -42,6 +43,7 @@ __all__ = [
     "WorkerEvent",
     "WorkerReady",
     "WorkerSaid",
+    "WorkerWaits",
     "pace",
 ]
 
@@ -138,6 +140,11 @@ class WorkerReady:
     memory_bytes: int | None = None
     node: str = ""
     holds: str = ""
+
+    @property
+    def where(self) -> str:
+        """The device, and the machine where that is not this one, for people."""
+        return f"{self.device} on {self.node}" if self.node else self.device
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,19 +261,17 @@ class WorkerSaid:
     text: str
 
 
-WorkerEvent = (
-    DevicesFound
-    | WorkerReady
-    | JobStarted
-    | JobStep
-    | JobSnapshot
-    | JobCheckpoint
-    | JobFinished
-    | JobFailed
-    | JobStopped
-    | WorkerDied
-    | WorkerSaid
-)
+@dataclass(frozen=True, slots=True)
+class WorkerWaits:
+    """The worker lives, and cannot begin yet: ``reason`` says what it waits for, such as room in a cluster."""
+
+    reason: str
+
+
+JobEvent = JobStarted | JobStep | JobSnapshot | JobCheckpoint | JobFinished | JobFailed | JobStopped
+"""What is said of a job."""
+
+WorkerEvent = DevicesFound | WorkerReady | JobEvent | WorkerDied | WorkerSaid | WorkerWaits
 
 
 class Health(StrEnum):

@@ -1,15 +1,23 @@
-"""Every place of work keeps the protocol's promises: the process, and the in-memory twin that tests use for it."""
+"""Every place of work keeps the protocol's promises: the process, the actor on a cluster, and the in-memory twin."""
 
 import contextlib
 import io
 import itertools
+import os
 import queue
+import signal
+import threading
+import time
+import uuid
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from monet_watch.recipes import Recipe
 from monet_watch.workers.base import (
+    Allowance,
     Health,
     JobCheckpoint,
     JobFailed,
@@ -20,50 +28,157 @@ from monet_watch.workers.base import (
     JobStopped,
     PaintJob,
     PictureFile,
+    WorkerDied,
     WorkerReady,
+    WorkerSaid,
+    WorkerWaits,
 )
+from monet_watch.workers.cluster import Cluster
 from monet_watch.workers.local import LocalWorker
 from monet_watch.workers.memory import MemoryWorker
+from monet_watch.workers.ray import RayCluster, RayWorker
+from tests.ray_head import RayHead, wait_until
 
 ENDS = (JobFinished, JobFailed, JobStopped)
 PATIENCE_SECONDS = 120
 
 
+KINDS = ("memory", "local", "ray")
+
+
 class Place:
-    """A worker and its mailbox. ``waiting`` is what an empty mailbox is answered with."""
+    """A worker and its mailbox. While ``open`` is not set, the daemon reads nothing."""
 
     def __init__(self, make):
+        self.make = make
         self.mailbox = queue.Queue()
-        self.worker = make(self.mailbox.put)
+        self.open = threading.Event()
+        self.open.set()
+        self.waiting = threading.Event()
+        self.worker = make(self.post)
+
+    def post(self, event):
+        if not self.open.is_set() and not isinstance(self.worker, MemoryWorker):
+            self.waiting.set()
+            self.open.wait(PATIENCE_SECONDS)
+        self.mailbox.put(event)
 
     def next_event(self):
         if isinstance(self.worker, MemoryWorker) and self.mailbox.empty():
             assert self.worker.proceed(), "nothing more comes"
-        return self.mailbox.get(timeout=PATIENCE_SECONDS)
+        event = self.mailbox.get(timeout=PATIENCE_SECONDS)
+        return self.next_event() if isinstance(event, WorkerSaid | WorkerWaits) else event
 
     def events_until(self, *kinds):
         """The events up to the first of ``kinds``, which is the last of them."""
         events = [self.next_event()]
         while not isinstance(events[-1], kinds):
+            assert not isinstance(events[-1], WorkerDied), events[-1]
             events.append(self.next_event())
         return events
 
+    def begin(self):
+        """Start the worker, and wait until it is ready."""
+        self.worker.start()
+        self.ready = self.next_event()
+        assert isinstance(self.ready, WorkerReady), self.ready
 
-def make_place(kind, weights):
-    if kind == "memory":
-        return Place(lambda post: MemoryWorker(post, automatic=False))
-    return Place(lambda post: LocalWorker("cpu", weights, post, threads=1))
+    def end(self):
+        self.worker.stop(timeout_seconds=PATIENCE_SECONDS)
+
+    def crash(self):
+        """Whatever paints is killed."""
+        if isinstance(self.worker, MemoryWorker):
+            self.worker.die("it was ended by SIGKILL")
+        else:
+            os.kill(self.painter(), signal.SIGKILL)
+
+    def painter(self):
+        """The id of the process that paints."""
+        return self.worker.pid if isinstance(self.worker, LocalWorker) else painters(self.head)[-1]
+
+    def restart_daemon(self):
+        """The daemon is killed, and another one begins with a worker of its own."""
+        if isinstance(self.worker, RayWorker):
+            self.worker.forsake()
+        else:
+            self.worker.stop(0)
+        self.mailbox = queue.Queue()
+        self.worker = self.make(self.post)
+        self.begin()
 
 
-@pytest.fixture(scope="module", params=["memory", "local"])
-def place(request, tiny_weights):
+def painters(head):
+    """The worker processes of a cluster, those started last at the end."""
+    found = [pid for pid in head.pids(of="spawn_main") if "spawn_main" in cmdline(pid) and is_child_of_an_actor(pid)]
+    return sorted(found, key=lambda pid: int(status(pid)[19]))  # by the time of their start
+
+
+def cmdline(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+def is_child_of_an_actor(pid):
+    return "ray::" in cmdline(status(pid)[1])
+
+
+def status(pid):
+    """What the system says of a process, from its state on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def rests(pid):
+    """Whether a process sleeps, and has used no processor for a moment."""
+    before = status(pid)[11:13]
+    time.sleep(1.0)
+    return status(pid)[11:13] == before and status(pid)[0] == "S"
+
+
+def lives(pid):
+    with contextlib.suppress(OSError):
+        return status(pid)[0] != "Z"
+    return False
+
+
+@pytest.fixture(scope="session")
+def head():
+    with RayHead() as head:
+        yield head
+
+
+@pytest.fixture(scope="module")
+def make_place(tiny_weights, request):
+    def make(kind):
+        if kind == "memory":
+            return Place(lambda post: MemoryWorker(post, automatic=False))
+        if kind == "local":
+            return Place(lambda post: LocalWorker("cpu", tiny_weights, post, threads=1))
+        head = request.getfixturevalue("head")
+        cluster = Cluster(head.address, f"test-{uuid.uuid4().hex}", 0, 0.5, 60, head.token_file)
+        place = Place(lambda post: RayCluster(cluster, tiny_weights, Allowance(threads=1)).worker("ray:1", post))
+        place.head = head
+        return place
+
+    return make
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def place(request, make_place):
     """A worker that is ready; the tests of this module share it, one job after another."""
-    place = make_place(request.param, tiny_weights)
-    place.worker.start()
-    place.ready = place.next_event()
-    assert isinstance(place.ready, WorkerReady)
+    place = make_place(request.param)
+    place.begin()
     yield place
-    place.worker.stop(timeout_seconds=PATIENCE_SECONDS)
+    place.end()
+
+
+@pytest.fixture(params=KINDS)
+def fresh(request, make_place):
+    """A worker of the test's own, that is ready."""
+    place = make_place(request.param)
+    place.begin()
+    yield place
+    place.open.set()
+    place.end()
 
 
 @pytest.fixture
@@ -74,7 +189,7 @@ def make_job(make_photo):
         photo = PictureFile("photo.png", make_photo(32, 32) if data is None else data)
         recipe = Recipe(image_size=32, steps=steps, save_every=save_every)
         styles = (PictureFile("style.png", make_photo(32, 32, seed=5)),)
-        return PaintJob(next(numbers), "identity", photo, styles, recipe, limit_pixels=10_000_000, resume=resume)
+        return PaintJob(next(numbers), uuid.uuid4().hex, photo, styles, recipe, limit_pixels=10_000_000, resume=resume)
 
     return make
 
@@ -177,9 +292,9 @@ def test_a_worker_s_health_follows_its_job(place, make_job):
     assert place.worker.health() is Health.IDLE
 
 
-@pytest.mark.parametrize("kind", ["memory", "local"])
-def test_before_its_start_and_after_its_end_a_worker_says_so(kind, tiny_weights):
-    place = make_place(kind, tiny_weights)
+@pytest.mark.parametrize("kind", KINDS)
+def test_before_its_start_and_after_its_end_a_worker_says_so(kind, make_place):
+    place = make_place(kind)
     assert (place.worker.health(), place.worker.capabilities()) == (Health.UNSTARTED, None)
     place.worker.start()
     assert place.worker.health() in (Health.LOADING, Health.IDLE)
@@ -189,23 +304,89 @@ def test_before_its_start_and_after_its_end_a_worker_says_so(kind, tiny_weights)
     assert place.worker.capabilities() is not None
 
 
-@pytest.mark.parametrize("kind", ["memory", "local"])
-def test_after_a_stop_nothing_is_heard_any_more(kind, tiny_weights, make_job):
-    place = make_place(kind, tiny_weights)
-    place.worker.start()
-    place.next_event()
-    place.worker.offer(make_job(steps=5000, save_every=5000))
-    place.events_until(JobStep)
-    place.worker.stop(timeout_seconds=PATIENCE_SECONDS)
+def test_after_a_stop_nothing_is_heard_any_more(fresh, make_job):
+    fresh.worker.offer(make_job(steps=5000, save_every=5000))
+    fresh.events_until(JobStep)
+    fresh.worker.stop(timeout_seconds=PATIENCE_SECONDS)
     with contextlib.suppress(queue.Empty):
         while True:  # what was posted before
-            place.mailbox.get_nowait()
+            fresh.mailbox.get_nowait()
 
-    place.worker.cancel()
-    place.worker.stop(timeout_seconds=1)
-    assert place.mailbox.empty()
+    fresh.worker.cancel()
+    fresh.worker.stop(timeout_seconds=1)
+    assert fresh.mailbox.empty()
 
 
-@pytest.mark.parametrize("kind", ["memory", "local"])
-def test_a_worker_that_was_never_started_can_be_stopped(kind, tiny_weights):
-    make_place(kind, tiny_weights).worker.stop(timeout_seconds=1)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_worker_that_was_never_started_can_be_stopped(kind, make_place):
+    make_place(kind).worker.stop(timeout_seconds=1)
+
+
+def test_a_picture_of_more_pixels_than_allowed_fails_in_words_and_the_next_one_is_painted(place, make_job):
+    place.worker.offer(replace(make_job(), limit_pixels=32 * 32 - 1))
+    *_, failed = place.events_until(*ENDS)
+    assert isinstance(failed, JobFailed) and (failed.kind, failed.passes) == ("PhotoTooLargeError", False)
+
+    place.worker.offer(make_job(steps=1))
+    assert isinstance(place.events_until(*ENDS)[-1], JobFinished)
+
+
+def test_a_crash_in_the_middle_of_a_job_is_told_once_and_is_the_last_that_is_heard(fresh, make_job):
+    fresh.worker.offer(make_job(steps=5000, save_every=5000))
+    fresh.events_until(JobStep)
+    fresh.crash()
+    while not isinstance(event := fresh.next_event(), WorkerDied):
+        assert isinstance(event, JobStep)
+
+    assert "SIGKILL" in event.reason and not event.blameless
+    assert fresh.worker.health() is Health.ENDED and fresh.worker.alive()
+    fresh.worker.offer(make_job())
+    fresh.worker.stop(timeout_seconds=PATIENCE_SECONDS)
+    assert isinstance(fresh.worker, MemoryWorker) or fresh.mailbox.empty()
+
+
+def test_a_worker_that_hangs_is_ended_and_says_nothing_of_it(fresh, make_job):
+    fresh.worker.offer(make_job(steps=5000, save_every=5000))
+    fresh.events_until(JobStep)
+    pid = None if isinstance(fresh.worker, MemoryWorker) else fresh.painter()
+    if pid is not None:
+        os.kill(pid, signal.SIGSTOP)
+    fresh.worker.stop(timeout_seconds=0.1)
+
+    heard = list(fresh.mailbox.queue)
+    assert not any(isinstance(event, WorkerDied) for event in heard)
+    if pid is not None:
+        wait_until(lambda: not lives(pid))
+
+
+def test_a_daemon_that_reads_slowly_hears_everything_in_order_when_it_reads_again(fresh, make_job):
+    """Meanwhile the worker goes no further than one painting, and waits."""
+    fresh.open.clear()
+    job = make_job(steps=45, save_every=10)
+    fresh.worker.offer(job)
+    if not isinstance(fresh.worker, MemoryWorker):
+        assert fresh.waiting.wait(PATIENCE_SECONDS)
+        wait_until(lambda: rests(fresh.painter()))
+    fresh.open.set()
+    events = fresh.events_until(*ENDS)
+
+    assert [event.number for event in events if isinstance(event, JobStep)] == list(range(1, 46))
+    assert [event.number for event in events if isinstance(event, JobSnapshot)] == [10, 20, 30, 40]
+    assert [event.number for event in events if isinstance(event, JobCheckpoint)] == [10, 20, 30, 40]
+    assert isinstance(events[-1], JobFinished)
+
+
+def test_a_daemon_that_is_killed_and_started_again_goes_on_with_the_painting_and_gets_it_once(fresh, make_job):
+    job = make_job(steps=60, save_every=20)
+    fresh.worker.offer(job)
+    checkpoint = fresh.events_until(JobCheckpoint)[-1]
+    fresh.restart_daemon()
+    fresh.worker.offer(replace(job, job_id=777, resume=checkpoint.data))
+    events = fresh.events_until(*ENDS)
+
+    assert fresh.ready.holds in ("", job.identity)
+    assert {event.job_id for event in events} == {777}
+    numbers = [event.number for event in events if isinstance(event, JobStep)]
+    assert numbers == list(range(1 if fresh.ready.holds else checkpoint.number + 1, 61))
+    assert isinstance(events[-1], JobFinished) and len(events[-1].curve) == 60
+    assert fresh.mailbox.empty()

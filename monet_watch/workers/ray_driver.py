@@ -1,0 +1,303 @@
+"""The process between the daemon and a Ray cluster, and the actor that paints there. Only here is ray imported.
+
+Ray ends the process of a driver whose node is lost, waits for minutes where nobody answers, and writes to its standard
+error as it likes. So the daemon keeps it in a process of its own (`monet_watch.workers.ray`), which can be lost.
+
+The actors are detached: they outlive this process, and the next one finds them by the cluster's list of names.
+"""
+
+import contextlib
+import os
+import queue
+import re
+import socket
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+import ray
+import ray.exceptions
+import ray.util
+from ray.actor import ActorHandle
+
+from monet_watch import __version__
+from monet_watch.errors import WorkerError
+from monet_watch.workers.base import Allowance, PaintJob, WeightsFile, WorkerDied, WorkerEvent, WorkerWaits
+from monet_watch.workers.cluster import (
+    CancelAt,
+    Close,
+    Cluster,
+    Connected,
+    Dismiss,
+    Dismissed,
+    Hire,
+    OfferTo,
+    Order,
+    Report,
+    Said,
+    Unreachable,
+)
+from monet_watch.workers.studio import Studio, WeightsData
+
+__all__ = ["RayStudio", "connect", "drive"]
+
+_KNOCK_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
+_WAITING_SECONDS = 60.0  # between two signs of life of a worker for which the cluster has no room
+_ANSWER_SECONDS = 30.0
+_RESTARTS = 3  # of an actor whose process or node was lost; then the daemon makes another one
+_AHEAD = 16  # events that the cluster sends before they were taken
+_THREADS = 16  # of an actor: its listener, those before it that have not ended yet, and short calls
+
+
+class RayStudio(Studio):
+    """A `Studio` that ends as an actor does."""
+
+    def __init__(self, weights: WeightsData, device: str, allowance: Allowance, linger_seconds: float) -> None:
+        # A spawned process would run the program of this one again up to its main part, which imports ray.
+        sys.modules["__main__"].__dict__.pop("__file__", None)
+        me = ray.get_runtime_context().current_actor
+        super().__init__(weights, device, allowance, linger_seconds, lambda: ray.kill(me))
+
+    def pids(self) -> tuple[int, ...]:
+        """The ids of the actor's process and of the worker process beside it."""
+        return (os.getpid(), *super().pids())
+
+
+def drive(connection: Connection, cluster: Cluster, weights: WeightsFile, allowance: Allowance) -> None:
+    """Connect to ``cluster``, then do what is ordered on ``connection`` until its other end is gone.
+
+    Runs as the main function of a process.
+    """
+    try:
+        dashboard = connect(cluster)
+        nodes = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
+        studios = _Studios(cluster, ray.put(WeightsData.of(weights)), allowance)
+    except (WorkerError, OSError) as error:
+        connection.send(Unreachable(str(error)))
+        return
+    connection.send(Connected(nodes, dashboard))
+    with contextlib.suppress(EOFError, OSError):
+        _Driver(connection, studios).run()
+
+
+def connect(cluster: Cluster) -> str:
+    """Make this process a driver of ``cluster``, and return the address of Ray's dashboard, empty if there is none.
+
+    Raises WorkerError, which says why it cannot be one, and what to do.
+    """
+    _knock(cluster.address)
+    try:
+        context = ray.init(cluster.address, namespace=cluster.namespace, log_to_driver=False, configure_logging=False)
+    except ray.exceptions.AuthenticationError as error:
+        raise WorkerError(f"{cluster.words} wants an authentication token.", _TOKEN_REMEDY) from error
+    except Exception as error:  # the boundary: ray raises what its parts raise
+        raise _explained(cluster, error) from error
+    return str(context.dashboard_url or "")
+
+
+def _knock(address: str) -> None:
+    """Raise WorkerError where nobody listens at ``address``: ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
+    except OSError as error:
+        words = f"The Ray cluster at {address} does not answer: {error.strerror or error}."
+        raise WorkerError(
+            words, "Is `ray start --head` running there, and does the firewall let it be reached?"
+        ) from error
+
+
+def _explained(cluster: Cluster, error: Exception) -> WorkerError:
+    text = " ".join(str(error).split())
+    if re.search("version.*mismatch", text, re.IGNORECASE):
+        remedy = "Install the same versions of ray and Python on this machine and on the cluster's nodes."
+        return WorkerError(f"{cluster.words} speaks another version: {text}", remedy)
+    if "InvalidAuthToken" in text or "Unauthenticated" in text:
+        return WorkerError(f"{cluster.words} does not accept the authentication token.", _TOKEN_REMEDY)
+    remedy = "Check cluster.address in the config, and the token (see README); `ray status` on the head says how it is."
+    return WorkerError(f"{cluster.words} cannot be used: {text or type(error).__name__}", remedy)
+
+
+_TOKEN_REMEDY = "Copy ~/.ray/auth_token from the head to this machine, or name a copy by cluster.token_file."
+
+
+@dataclass
+class _Studios:
+    """The actors of this daemon in the cluster: those that are there, and those that are made."""
+
+    cluster: Cluster
+    weights: "ray.ObjectRef[WeightsData]"
+    allowance: Allowance
+    found: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Look for actors that an earlier driver left, those with a painting first."""
+        known = [each["name"] for each in ray.util.list_named_actors(all_namespaces=True) if self._is_ours(each)]
+        self.found = sorted(known, key=self._has_painting)
+
+    def _is_ours(self, named: dict[str, str]) -> bool:
+        return named["namespace"] == self.cluster.namespace
+
+    def _has_painting(self, name: str) -> bool:
+        try:
+            return bool(ray.get(ray.get_actor(name).holds.remote(), timeout=_LOOK_SECONDS))
+        except (ray.exceptions.RayError, ValueError):
+            return False
+
+    def take(self) -> "ActorHandle[RayStudio]":
+        """One that is there and has no listener here, or another one. It may have to wait for room."""
+        with self.lock:
+            while self.found:
+                with contextlib.suppress(ValueError):  # it has ended since
+                    return ray.get_actor(self.found.pop())
+        cluster = self.cluster
+        options: dict[str, Any] = {
+            "name": f"studio-{uuid.uuid4().hex[:12]}",
+            "lifetime": "detached",
+            "num_gpus": cluster.gpus_per_worker,
+            "num_cpus": cluster.cpus_per_worker,
+            "max_restarts": _RESTARTS,
+            "max_concurrency": _THREADS,
+        }
+        device = "cuda" if cluster.gpus_per_worker else "cpu"
+        studio: Any = ray.remote(RayStudio).options(**options)
+        actor: ActorHandle[RayStudio] = studio.remote(self.weights, device, self.allowance, cluster.linger_seconds)
+        return actor
+
+
+class _Driver:
+    """Does what the daemon orders. Each worker has a thread that listens to it and one that speaks to it."""
+
+    def __init__(self, connection: Connection, studios: _Studios) -> None:
+        self._connection = connection
+        self._studios = studios
+        self._sending = threading.Lock()
+        self._links: dict[str, _Link] = {}
+
+    def run(self) -> None:
+        while True:
+            order: Order | Close = self._connection.recv()
+            if isinstance(order, Close):
+                return
+            if isinstance(order, Hire):
+                link = _Link(order.worker, self._studios, self._report)
+                self._links[order.worker] = link
+                link.start()
+            elif order.worker in self._links:
+                self._links[order.worker].orders.put(order)
+
+    def _report(self, report: Report) -> None:
+        with self._sending, contextlib.suppress(OSError):  # the daemon is gone: so is this process, in a moment
+            self._connection.send(report)
+
+
+class _Link:
+    """One worker: an actor, and the two threads that serve it."""
+
+    def __init__(self, worker: str, studios: _Studios, report: Any) -> None:
+        self.orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+        self._worker = worker
+        self._studios = studios
+        self._report = report
+        self._actor: ActorHandle[RayStudio] | None = None
+        self._dismissed = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._listen, name=f"events of {self._worker}", daemon=True).start()
+        threading.Thread(target=self._speak, name=f"orders to {self._worker}", daemon=True).start()
+
+    def _say(self, event: WorkerEvent) -> None:
+        if not self._dismissed.is_set():
+            self._report(Said(self._worker, event))
+
+    # Listening.
+
+    def _listen(self) -> None:
+        try:
+            self._actor = self._studios.take()
+            self._wait_for_room(self._actor)
+            for event in self._events(self._actor):
+                self._say(event)
+            died = WorkerDied("another daemon has taken it over", blameless=True)
+        except WorkerError as error:
+            died = WorkerDied(str(error), blameless=True)
+        except Exception as error:  # the boundary: whatever becomes of the cluster, the daemon hears of it
+            died = _how_it_was_lost(error)
+        self._say(died)
+
+    def _wait_for_room(self, actor: "ActorHandle[RayStudio]") -> None:
+        waited = 0.0
+        answer: ray.ObjectRef[str] = actor.version.remote()
+        while not self._dismissed.is_set():
+            done, _ = ray.wait([answer], timeout=_LOOK_SECONDS)
+            if done:
+                _require_same_version(ray.get(answer))
+                return
+            waited += _LOOK_SECONDS
+            if waited % _WAITING_SECONDS == 0:
+                self._say(WorkerWaits(f"the cluster has no room for it ({self._studios.cluster.demand})"))
+
+    def _events(self, actor: "ActorHandle[RayStudio]") -> Iterator[WorkerEvent]:
+        options = {"num_returns": "streaming", "_generator_backpressure_num_objects": _AHEAD}
+        reference: ray.ObjectRef[WorkerEvent]
+        for reference in actor.listen.options(**options).remote():
+            yield ray.get(reference)
+
+    # Speaking.
+
+    def _speak(self) -> None:
+        while not self._dismissed.is_set():
+            order = self.orders.get()
+            with contextlib.suppress(ray.exceptions.RayError):  # who listens hears what has become of the actor
+                self._obey(order)
+
+    def _obey(self, order: Order) -> None:
+        match order:
+            case OfferTo(job=job) if self._actor is not None:
+                self._offer(self._actor, job)
+            case CancelAt() if self._actor is not None:
+                ray.get(self._actor.cancel.remote())
+            case Dismiss(timeout_seconds=seconds):
+                self._dismissed.set()
+                self._end(seconds)
+                self._report(Dismissed(self._worker))
+
+    def _offer(self, actor: "ActorHandle[RayStudio]", job: PaintJob) -> None:
+        """The photo's bytes go through the object store, and from there to the node."""
+        ray.get(actor.offer.remote(ray.put(job)))
+
+    def _end(self, seconds: float) -> None:
+        if self._actor is None:
+            return
+        with contextlib.suppress(ray.exceptions.RayError, TimeoutError):
+            ray.get(self._actor.close.remote(seconds), timeout=seconds + _LOOK_SECONDS)
+        with contextlib.suppress(ray.exceptions.RayError, ValueError):
+            ray.kill(self._actor)
+
+
+def _require_same_version(version: str) -> None:
+    if version != __version__:
+        words = f"A node of the cluster has monet-watch {version}, and this machine has {__version__}."
+        raise WorkerError(words, "Install the same version on all: others may paint other pictures.")
+
+
+def _how_it_was_lost(error: Exception) -> WorkerDied:
+    """What is said of an actor that is lost. The painting itself runs beside it: it is not to blame."""
+    text = " ".join(str(error).split())
+    if "ModuleNotFoundError" in text and "monet_watch" in text:
+        return WorkerDied("monet-watch is not installed on a node of the cluster; install the same version there", True)
+    match error:
+        case ray.exceptions.OutOfMemoryError():
+            return WorkerDied("the cluster ended it because the memory of its node ran out")
+        case ray.exceptions.RayActorError():
+            return WorkerDied("its actor or its node was lost", blameless=True)
+        case _:
+            return WorkerDied(f"the cluster has lost it: {type(error).__name__}: {text[:300]}", blameless=True)

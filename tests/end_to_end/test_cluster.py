@@ -1,0 +1,183 @@
+"""The daemon and a Ray cluster, both real: painted there as at home, and whoever is killed, nothing lost or doubled."""
+
+import hashlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.house import Home, wait_until
+from tests.ray_head import RayHead
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds Ray's processes by Linux's /proc"),
+]
+
+LONG = 400  # steps of a tiny network: some seconds
+
+
+@pytest.fixture(scope="module")
+def head():
+    with RayHead() as head:
+        yield head
+
+
+@pytest.fixture
+def own_head():
+    """A cluster that the test may end."""
+    with RayHead() as head:
+        yield head
+
+
+@pytest.fixture
+def make_home(tmp_path, tiny_weights, make_photo):
+    def make(name, cluster=None, **settings):
+        home = Home(
+            tmp_path / name,
+            with_style=False,
+            weights=str(tiny_weights.path),
+            settle_seconds=0.05,
+            nice=0,
+            gallery=False,
+            **({} if cluster is None else {"cluster": cluster}),
+            **settings,
+        )
+        home.configure(defaults={"image_size": 32, "steps": 6, "save_every": 2, "least_gain": 0.0})
+        home.write("style.png", make_photo(32, 32, 99))
+        return home
+
+    return make
+
+
+def on(head, workers=2, **more):
+    """The config of a cluster: so many workers of a processor each."""
+    return {
+        "address": head.address,
+        "token_file": str(head.token_file),
+        "gpus_per_worker": 0,
+        "cpus_per_worker": 1,
+        "max_workers": workers,
+        "fallback": "none",
+        **more,
+    }
+
+
+def paintings(home):
+    """The SHA-256 of each painting, by its folder."""
+    return {
+        name: hashlib.sha256((home.outbox / name / f"{name}.png").read_bytes()).hexdigest() for name in home.records()
+    }
+
+
+def actor(head):
+    """The process of the one actor that there is."""
+    found = [pid for pid in head.pids() if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::RayStudio")]
+    return found[0] if found else None
+
+
+def test_two_actors_paint_what_one_process_at_home_paints_to_the_byte(make_home, make_photo, head):
+    away, home = make_home("away", on(head)), make_home("home")
+    for place in (away, home):
+        for number in range(4):
+            place.write(f"photo{number}.png", make_photo(32, 40, number))
+        with place.daemon("--once") as daemon:
+            assert daemon.ended() == 0, daemon.log
+
+    assert len(paintings(home)) == 4
+    assert paintings(away) == paintings(home)
+
+
+def test_an_actor_that_is_killed_costs_no_attempt_and_its_painting_goes_on_elsewhere(make_home, make_photo, head):
+    home = make_home("home", on(head, workers=1))
+    home.configure(defaults={"steps": LONG, "save_every": 50})
+    home.write("photo.png", make_photo(32, 40, 1))
+    with home.daemon() as daemon:
+        daemon.wait_for("snapshot", "photo.png")
+        os.kill(actor(head), signal.SIGKILL)
+        daemon.wait_for("worker-died", "photo.png")
+        daemon.wait_for("done", "photo.png")
+
+    record = home.record("photo")
+    assert record.resumed_at_step >= 50 and len(record.curve.total) == LONG
+    assert record.times.attempts == 1
+
+
+def test_a_killed_daemon_s_painting_is_finished_meanwhile_and_the_next_one_takes_it(make_home, make_photo, head):
+    home = make_home("home", on(head, workers=1))
+    home.configure(defaults={"steps": LONG, "save_every": 50})
+    home.write("photo.png", make_photo(32, 40, 1))
+    with home.daemon() as daemon:
+        daemon.wait_for("snapshot", "photo.png")
+        painter = actor(head)
+        daemon.kill()
+    with home.daemon("--once") as daemon:
+        assert daemon.ended() == 0, daemon.log
+        assert len(list(daemon.told("done"))) == 1
+
+    record = home.record("photo")
+    assert record.resumed_at_step is None and len(record.curve.total) == LONG
+    assert painter is not None and home.records() == ["photo"]
+
+
+def test_while_no_cluster_can_be_reached_home_paints_and_says_why(make_home, make_photo, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("0" * 64)
+    nowhere = {"address": "127.0.0.1:9", "token_file": str(token), "fallback": "local", "gpus_per_worker": 0}
+    home = make_home("home", nowhere)
+    home.write("photo.png", make_photo(32, 40, 1))
+    with home.daemon() as daemon:
+        died = daemon.wait_for("worker-died")
+        daemon.wait_for("done", "photo.png")
+
+    assert "127.0.0.1:9 does not answer: Connection refused" in died["text"]
+
+
+def test_a_wrong_token_is_told_in_words(make_home, head, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("0" * 64)
+    home = make_home("home", on(head, token_file=str(token)))
+    with home.daemon() as daemon:
+        died = daemon.wait_for("worker-died")
+
+    assert "token" in died["text"] and "Copy" in died["text"]
+
+
+@pytest.mark.full
+def test_a_cluster_that_ends_and_comes_back_is_used_again_and_home_paints_meanwhile(make_home, make_photo, own_head):
+    home = make_home("home", on(own_head, workers=1, fallback="local"))
+    home.configure(defaults={"steps": LONG, "save_every": 50})
+    home.write("photo.png", make_photo(32, 40, 1))
+    with home.daemon() as daemon:
+        daemon.wait_for("snapshot", "photo.png")
+        own_head.kill_all()
+        daemon.wait_for("worker-died", "photo.png")
+        daemon.wait_for("done", "photo.png")
+        assert home.record("photo").resumed_at_step >= 50 and home.record("photo").times.attempts == 1
+        own_head.start()
+        seen = len(daemon.events)
+        home.write("second.png", make_photo(32, 40, 2))
+        wait_until(lambda: actor(own_head) is not None, f"an actor\n{daemon.log}")
+        home.write("third.png", make_photo(32, 40, 3))
+        daemon.wait_for("done", "third.png", since=seen)
+
+    assert home.records() == ["photo", "second", "third"]
+
+
+@pytest.mark.full
+def test_a_node_that_leaves_in_the_middle_costs_no_attempt_and_another_one_takes_over(make_home, make_photo):
+    with RayHead(cpus=0) as head:
+        leaving = head.add_node(cpus=1)
+        home = make_home("home", on(head, workers=1))
+        home.configure(defaults={"steps": LONG, "save_every": 50})
+        home.write("photo.png", make_photo(32, 40, 1))
+        with home.daemon() as daemon:
+            daemon.wait_for("snapshot", "photo.png")
+            head.add_node(cpus=1)
+            head.kill_node(leaving)
+            daemon.wait_for("worker-died", "photo.png")
+            daemon.wait_for("done", "photo.png")
+
+    assert home.record("photo").resumed_at_step >= 50 and home.record("photo").times.attempts == 1
+    assert home.records() == ["photo"]
