@@ -1,11 +1,13 @@
 """The daemon beyond one device, on paper: how many workers it keeps busy, and what a crowded queue costs it.
 
-    python -m benchmarks.scale [--workers 1 10 100 1000] [--photos-per-worker 200] [--photos 1000000]
+    python -m benchmarks.scale [--runs 1:200 10:2000 100:1000000 1000:1000000:50000]
 
-Workers and time are simulated: paintings take the steps and seconds that were measured, some workers are slow, and some
-die in the middle. What decides and what remembers is real: `monet_watch.chooser` and a ledger in its file. The daemon
-is one loop, so whatever it does for one worker the others wait for; how long that takes is measured, in the
-processor's time, and the simulated clock goes on by as much.
+A run is a number of workers, one of photos, and, if it is not to go on to the end, one of paintings after which it
+stops: what goes on in the middle of a million photos is seen long before all of them are painted. Workers and time are
+simulated: paintings take the steps and seconds that were measured, some workers are slow, and some die in the middle.
+What decides and what remembers is real: `monet_watch.chooser` and a ledger in its file. The daemon is one loop, so
+whatever it does for one worker the others wait for; how long that takes is measured, in the processor's time, and the
+simulated clock goes on by as much.
 """
 
 import argparse
@@ -26,7 +28,7 @@ from rich.table import Table
 
 from benchmarks.machine import alone, peak_bytes, write_json
 from monet_watch.chooser import MOST_AT_ONCE, Chooser
-from monet_watch.ledger import BATCH_PAUSE_SECONDS, JobState, Ledger
+from monet_watch.ledger import BATCH_PAUSE_SECONDS, JobState, Ledger, NewPhoto, WholePhoto
 from monet_watch.plan import Plan
 from monet_watch.recipes import SWIFT
 from monet_watch.scheduling import IdleWorker
@@ -42,15 +44,19 @@ DEATHS_PER_JOB = 0.002
 RESTART_SECONDS = 30.0
 CHECKPOINT_SECONDS = 60.0  # the most work that a death costs
 DROP_EVERY_SECONDS = 120.0  # one to three photos, in a folder of their own, beside the bulk
-BATCH = 1000
+BATCH = 250
 EPOCH = 1_700_000_000.0
 STEPS_MEASURED = 20_000
+RUNS = ((1, 200, None), (10, 2000, None), (100, 1_000_000, None), (1000, 1_000_000, 100_000))
 WIDEST = 130  # characters, of the tables
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one run. ``of_ideal`` compares it with all workers at work, at their speeds, until all is done.
+    """What came of one run.
+
+    ``of_ideal`` compares it with what workers as fast paint that never wait, die, or do anything twice; where a run
+    goes on to the end, the wait for the last one counts, too.
 
     Times are in seconds, the simulated ones but for ``daemon_seconds``, which are the processor's. Waits are from the
     queue to the beginning, of the photos that were dropped by ones and threes beside the bulk.
@@ -58,6 +64,7 @@ class Outcome:
 
     workers: int
     photos: int
+    painted: int
     deaths: int
     seconds: float
     ideal_seconds: float
@@ -75,12 +82,13 @@ class Outcome:
 
 @dataclass(slots=True)
 class Worker:
-    """A simulated one. ``speed`` is that of the machine that was measured; ``rest`` what is left of its job."""
+    """A simulated one. ``speed`` is compared with that of the machine that was measured; 1 is as fast."""
 
     number: int
     speed: float
     largest: float | None
     styles: list[str] = field(default_factory=list)
+    begun_at: float | None = None
 
     def as_idle(self) -> IdleWorker:
         return IdleWorker(self.number, self.speed, self.largest, frozenset(self.styles[-8:]))
@@ -138,7 +146,7 @@ class Studio:
         self.begun: dict[int, Photo] = {}
         self.done: set[int] = set()
         self.doubled = self.deaths = self.transactions = 0
-        self.work = 0.0
+        self.finished_work = 0.0
         self.waits: list[float] = []
         self.left = dict[int, float]()  # seconds of work, of jobs that a worker died of
         self._numbers = itertools.count()
@@ -148,27 +156,26 @@ class Studio:
         is_slow, is_small = (self.random.random() < share for share in (SLOW_SHARE, SMALL_SHARE))
         return Worker(number, SLOW_SPEED if is_slow else 1.0, SMALL_PIXELS if is_small else None)
 
-    def fill(self, count: int, folder: str | None = None) -> None:
-        """``count`` photos arrive, in folders by turns or in one."""
-        for first in range(0, count, BATCH):
+    def fill(self, count: int) -> None:
+        """``count`` photos arrive in the folders, so many in each that they are queued together."""
+        left = count
+        while left:
             with self.ledger.batch():
-                for _ in range(min(BATCH, count - first)):
-                    self._queue(next(self._numbers), folder)
+                for folder in range(FOLDERS):
+                    some = min(left, BATCH)
+                    self.drop(some, f"bulk/{folder}", SIZES[folder % len(SIZES)])
+                    left -= some
 
-    def _queue(self, number: int, folder: str | None) -> None:
-        lane = number % FOLDERS
-        size = SIZES[lane % len(SIZES)] if folder is None else 512
-        self.ledger.queue(
-            PurePosixPath(folder or f"bulk/{lane}", f"{number}.jpg"),
-            size=1,
-            mtime_ns=1,
-            photo_sha256="",
-            settings_key=f"{lane}, {size}",
-            identity=f"{number:064x}",
-            settings=self._plans[size],
-            steps=SWIFT.steps,
-        )
-        self.transactions += 1
+    def drop(self, count: int, folder: str, size: int = 512) -> None:
+        """``count`` photos arrive in ``folder``, to be painted with a short side of ``size`` pixels."""
+        numbers = list(itertools.islice(self._numbers, count))
+        ids = self.ledger.add(NewPhoto(PurePosixPath(folder, f"{number}.jpg"), 1, 1, "") for number in numbers)
+        whole = [WholePhoto(job, 1, 1, "", f"{number:064x}") for job, number in zip(ids, numbers, strict=True)]
+        if whole:
+            settings_key, settings = f"{folder}, {size}", self._plans[size]
+            self.ledger.queue_untouched(
+                PurePosixPath(folder), whole, settings_key=settings_key, settings=settings, steps=SWIFT.steps
+            )
 
     def photo(self, job_id: int, settings_key: str) -> Photo:
         """The same at each attempt."""
@@ -180,8 +187,13 @@ class Studio:
             steps = chance.choice(STEPS)
             work = steps * STEP_SECONDS * pixels / 512**2 * chance.lognormvariate(0, 0.1)
             known = self.begun[job_id] = Photo(work, steps, pixels, settings_key)
-            self.work += work
         return known
+
+    @property
+    def work(self) -> float:
+        """What has been done, in seconds at speed 1; of what is under way, as much as its worker has worked."""
+        busy = ((self.clock() - each.begun_at) * each.speed for each in self.workers if each.begun_at is not None)
+        return self.finished_work + sum(busy)
 
     def begin(self, worker: Worker, job_id: int) -> tuple[float, float]:
         """Start the job; return the seconds that it takes there, and those until the worker dies, if it does."""
@@ -195,6 +207,7 @@ class Studio:
             worker.styles.append(photo.settings_key)
         is_tiled = worker.largest is not None and photo.pixels > worker.largest
         seconds = self.left.get(job_id, photo.work) * (TILED if is_tiled else 1.0) / worker.speed
+        worker.begun_at = self.clock()
         dies = self.random.random() < DEATHS_PER_JOB
         return seconds, seconds * self.random.random() if dies else float("inf")
 
@@ -204,7 +217,7 @@ class Studio:
         self.transactions += 1
         self.doubled += job_id in self.done
         self.done.add(job_id)
-        self.begun.pop(job_id)
+        self.finished_work += self.begun.pop(job_id).work
         self.left.pop(job_id, None)
 
     def die(self, job_id: int, worked: float) -> None:
@@ -221,8 +234,11 @@ def _plan(size: int) -> str:
     return Plan("key", recipe, (), dict.fromkeys(recipe.model_dump(), "recipe swift"), "oxford", "00" * 32).to_json()
 
 
-def simulate(workers: int, photos: int, step_seconds: float, seed: int = 0) -> Outcome:
-    """Paint ``photos`` with ``workers``; ``step_seconds`` is what the daemon's loop takes for the event of a step."""
+def simulate(workers: int, photos: int, painted: int | None, step_seconds: float, seed: int = 0) -> Outcome:
+    """Paint ``photos`` with ``workers``, until so many are ``painted`` (None: all).
+
+    ``step_seconds`` is what the daemon's loop takes for the event of a step.
+    """
     clock = Clock()
     with _ledger(clock) as ledger:
         studio = Studio(ledger, clock, workers, photos, seed)
@@ -232,17 +248,18 @@ def simulate(workers: int, photos: int, step_seconds: float, seed: int = 0) -> O
         meter = Meter()
         meter.step_seconds = step_seconds
         began = clock.now
-        _run(studio, meter)
+        _run(studio, meter, painted)
         seconds = clock.now - began
         counts = ledger.counts()
     total = counts[JobState.DONE]
     ideal = studio.work / sum(worker.speed for worker in studio.workers)
+    lost = 0 if painted else sum(counts.values()) - total
     waits = studio.waits or [0.0]
     return Outcome(
-        workers, total, studio.deaths, seconds, ideal, ideal / seconds, meter.total,
+        workers, studio.photos, total, studio.deaths, seconds, ideal, ideal / seconds, meter.total,
         (meter.total + step_seconds * statistics.mean(STEPS) * total) / seconds, meter.total / total * 1000,
         studio.transactions / meter.total, statistics.median(waits), max(waits),
-        sum(counts.values()) - total, studio.doubled, peak_bytes(),
+        lost, studio.doubled, peak_bytes(),
     )  # fmt: skip
 
 
@@ -252,15 +269,19 @@ def _ledger(clock: Clock) -> Iterator[Ledger]:
         yield ledger
 
 
-def _run(studio: Studio, meter: Meter) -> None:
-    """Turn the loop until all is done. An event is (when, order, worker, job, seconds worked until it died or None)."""
+def _run(studio: Studio, meter: Meter, painted: int | None) -> None:
+    """Turn the loop until as much is done.
+
+    An event is (when, order, worker, job, seconds that the worker had worked when it died); None stands for no worker
+    (somebody drops something), no job (the worker is started again), no death.
+    """
     clock, idle = studio.clock, dict.fromkeys(range(len(studio.workers)))
     events: list[tuple[float, int, int | None, int | None, float | None]] = []
     order, last_drop = itertools.count(), clock.now
     heapq.heappush(events, (clock.now + DROP_EVERY_SECONDS, next(order), None, None, None))
     while True:
         jobs = _give_out(studio, meter, idle, events, order)
-        if len(studio.done) >= studio.photos and not studio.begun:
+        if len(studio.done) >= (painted or studio.photos):
             break
         clock.now = max(clock.now, events[0][0])
         while events and events[0][0] <= clock.now:
@@ -304,6 +325,7 @@ def _heed(
     order: Iterator[int],
 ) -> None:
     """A worker has finished its job, died in the middle of it, or, without a job, been started again."""
+    studio.workers[worker].begun_at = None
     if job_id is not None and died_after is not None:
         studio.die(job_id, died_after * studio.workers[worker].speed)
         heapq.heappush(events, (studio.clock.now + RESTART_SECONDS, next(order), worker, None, None))
@@ -317,7 +339,7 @@ def _drop(studio: Studio, events: list[Any], order: Iterator[int], last: float) 
     """Somebody drops a photo or a few beside the bulk, as long as there is one."""
     if studio.ledger.counts()[JobState.QUEUED] > len(studio.workers):
         count = studio.random.randint(1, 3)
-        studio.fill(count, "drops")
+        studio.drop(count, "drops")
         studio.photos += count
         heapq.heappush(events, (studio.clock.now + DROP_EVERY_SECONDS, next(order), None, None, None))
     return studio.clock.now
@@ -397,12 +419,13 @@ def through_the_loop(workers: int, events: int) -> Loop:
 
 
 def _tables(result: dict[str, Any]) -> Iterator[Table]:
-    table = Table("workers", "photos", "of ideal", "daemon busy", "ms a job", "transactions/s", "a drop waits, s",
-                  "the longest", "deaths", "lost, doubled", "MiB",
-                  title="Simulated workers, real scheduler and ledger")  # fmt: skip
+    heads = ("workers", "photos", "painted", "of ideal", "daemon busy", "ms a job", "transactions/s")
+    more = ("a drop waits, s", "the longest", "deaths", "lost, doubled", "MiB")
+    table = Table(*heads, *more, title="Simulated workers, real scheduler and ledger")
     for row in result["simulated"]:
+        counts = (f"{row[name]:,}" for name in ("workers", "photos", "painted"))
         table.add_row(
-            f"{row['workers']:,}", f"{row['photos']:,}", f"{row['of_ideal']:.3f}", f"{row['daemon_share']:.2%}",
+            *counts, f"{row['of_ideal']:.3f}", f"{row['daemon_share']:.2%}",
             f"{row['job_milliseconds']:.2f}", f"{row['transactions_per_second']:,.0f}",
             f"{row['drop_wait_median']:.1f}", f"{row['drop_wait_most']:.1f}", f"{row['deaths']}",
             f"{row['lost']}, {row['doubled']}", f"{row['peak_bytes'] / 2**20:.0f}",
@@ -428,10 +451,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     loops = [alone(through_the_loop, workers, options.events) for workers in options.loop_workers]
     step_seconds = 1 / loops[0].events_per_second
     growth = [alone(grow, count) for count in options.queued]
-    runs = [(workers, workers * options.photos_per_worker) for workers in options.workers]
-    if options.photos:
-        runs.append((options.photos_with, options.photos))
-    simulated = [alone(simulate, workers, photos, step_seconds, options.seed) for workers, photos in runs]
+    simulated = [alone(simulate, *run, step_seconds, options.seed) for run in options.runs]
     return {
         "assumed": {
             "step_seconds": STEP_SECONDS, "steps": STEPS, "sizes": SIZES, "slow": [SLOW_SHARE, SLOW_SPEED],
@@ -443,13 +463,17 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _run_of(text: str) -> tuple[int, int, int | None]:
+    """Read a run as it is written on the command line. Raises ValueError, which argparse tells."""
+    workers, photos, painted = [*map(int, text.split(":")), None][:3]
+    assert workers is not None and photos is not None
+    return workers, photos, painted
+
+
 def main() -> None:
     """Measure, print tables and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 10, 100, 1000], help="simulated (%(default)s)")
-    parser.add_argument("--photos-per-worker", type=int, default=200, help="in each of those runs (%(default)s)")
-    parser.add_argument("--photos", type=int, default=1_000_000, help="of one more run (%(default)s; 0: none)")
-    parser.add_argument("--photos-with", type=int, default=100, help="workers of that run (%(default)s)")
+    parser.add_argument("--runs", type=_run_of, nargs="+", default=RUNS, metavar="WORKERS:PHOTOS[:PAINTED]")
     parser.add_argument("--queued", type=int, nargs="+", default=[1000, 10_000, 100_000], help="(%(default)s)")
     parser.add_argument("--loop-workers", type=int, nargs="+", default=[1, 100], help="(%(default)s)")
     parser.add_argument("--events", type=int, default=STEPS_MEASURED, help="steps through the loop (%(default)s)")

@@ -14,11 +14,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def outcome() -> Outcome:
-    return simulate(workers=20, photos=600, step_seconds=1e-4)
+    return simulate(workers=20, photos=600, painted=None, step_seconds=1e-4)
 
 
 def test_every_photo_is_painted_once_though_workers_die(outcome):
-    assert outcome.photos >= 600
+    assert outcome.painted == outcome.photos >= 600
     assert outcome.deaths > 0
     assert (outcome.lost, outcome.doubled) == (0, 0)
 
@@ -28,14 +28,21 @@ def test_no_more_is_done_than_all_workers_at_their_speeds_can_do(outcome):
     assert outcome.ideal_seconds <= outcome.seconds
 
 
+def test_a_run_that_stops_in_the_middle_has_painted_as_much_as_was_asked_for():
+    found = simulate(workers=5, photos=600, painted=50, step_seconds=1e-4)
+    assert 50 <= found.painted < 60
+    assert found.photos >= 600
+    assert 0.7 < found.of_ideal <= 1
+
+
 def test_two_workers_take_about_half_as_long_as_one():
-    one, two = (simulate(workers, 60, 1e-4) for workers in (1, 2))
+    one, two = (simulate(workers, 60, None, 1e-4) for workers in (1, 2))
     assert two.seconds / two.photos == pytest.approx(one.seconds / one.photos / 2, rel=0.25)
 
 
 def test_a_loop_that_takes_longer_for_a_step_keeps_workers_waiting(outcome):
     """Twenty workers take two steps in the time that it takes for one, and cannot be faster than it is."""
-    slow = simulate(workers=20, photos=600, step_seconds=STEP_SECONDS / 10)
+    slow = simulate(workers=20, photos=600, painted=None, step_seconds=STEP_SECONDS / 10)
     assert slow.of_ideal < 0.6 < outcome.of_ideal
 
 
@@ -54,7 +61,7 @@ def test_every_step_that_is_posted_goes_through_the_daemon_s_loop_into_the_ledge
 
 @pytest.mark.slow
 def test_it_prints_its_tables_and_writes_them(tmp_path):
-    options = "--workers 2 --photos-per-worker 5 --photos 12 --photos-with 3 --queued 50 --loop-workers 2 --events 40"
+    options = "--runs 2:10 3:40:12 --queued 50 --loop-workers 2 --events 40"
     command = [sys.executable, "-m", "benchmarks.scale", *options.split(), "--output", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
