@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from monet_watch import __version__
-from monet_watch.errors import MonetWatchError, OutboxError, SettingsError
+from monet_watch.errors import LedgerError, MonetWatchError, OutboxError, SettingsError
 from monet_watch.printable import json_escaped, printable
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ EXIT_FINE = 0
 EXIT_PROBLEM = 1
 EXIT_SETTINGS = 2
 EXIT_INTERRUPTED = 130
+
+_WATCH_SECONDS = 1.0  # between two looks of `status --watch`
 
 _HELP = """
 Watches a folder and paints every photo dropped into it in the manner of Claude Monet, or of any picture put beside it.
@@ -288,26 +290,51 @@ def status(
     inbox: InboxOption = None,
     outbox: OutboxOption = None,
     as_json: JsonOption = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it, until Ctrl-C.")] = False,
 ) -> None:
     """Show what is queued, being painted, done, and what has a problem, whether or not the daemon runs.
 
-    Example: monet-watch status --config /etc/monet-watch/config.yaml --json
+    Example: monet-watch status --config /etc/monet-watch/config.yaml --watch
     """
-    from monet_watch.config import state_folder
     from monet_watch.console import overview_json
-    from monet_watch.finding import read_ledger
-    from monet_watch.outlook import looking_ahead
-    from monet_watch.service import is_held
 
     settings = _load(config, inbox, outbox)
-    with read_ledger(settings, os.environ) as ledger:
-        overview, running = looking_ahead(ledger.overview(), ledger), is_held(state_folder(settings, os.environ))
-    if not running:
-        overview = replace(overview, watch=None)  # what was noted by one that was killed
+    if watch:
+        _watch_status(settings, as_json)
+        return
+    overview, running = _overview(settings)
     if as_json:
         _print_json({"daemon_running": running, **overview_json(overview)})
     else:
         _print_overview(overview, settings, running)
+
+
+def _overview(settings: "Config") -> "tuple[Overview, bool]":
+    """How everything stands, and whether a daemon runs."""
+    from monet_watch.config import state_folder
+    from monet_watch.finding import read_ledger
+    from monet_watch.outlook import looking_ahead
+    from monet_watch.service import is_held
+
+    with read_ledger(settings, os.environ) as ledger:
+        overview, running = looking_ahead(ledger.overview(), ledger), is_held(state_folder(settings, os.environ))
+    return (overview if running else replace(overview, watch=None)), running  # else it was noted by one that was killed
+
+
+def _watch_status(settings: "Config", as_json: bool) -> None:
+    """Show how everything stands, again and again, in place of what was shown before."""
+    from monet_watch.console import open_live
+
+    view = None if as_json else open_live(sys.stdout, settings.inbox, settings.outbox)
+    if view is None:
+        raise SettingsError("--watch needs a terminal, and no --json. Ask for the status once, without --watch.")
+    overview, running = _overview(settings)
+    with contextlib.suppress(KeyboardInterrupt), view:
+        while True:
+            view.update(overview if running else replace(overview, resting="The daemon is not running."))
+            time.sleep(_WATCH_SECONDS)
+            with contextlib.suppress(LedgerError):  # it is shown as it was until it can be read again
+                overview, running = _overview(settings)
 
 
 def _print_overview(overview: "Overview", settings: "Config", running: bool) -> None:

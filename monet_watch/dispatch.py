@@ -546,6 +546,7 @@ class Dispatch:
     def _on_started(self, place: Place, job: Job, event: JobStarted) -> None:
         place.resumed_at_step = event.first_step - 1 if event.first_step > 1 else None
         self._parts.ledger.sized(job.id, event.width, event.height, event.first_step)
+        self._sketched(job, event)
         resumed = f", going on at step {event.first_step}" if event.first_step > 1 else ""
         text = f"It is being painted, {event.width} × {event.height} pixels, at most {job.steps} steps{resumed}."
         self._tell("painting", text, job, details={"width": event.width, "height": event.height})
@@ -559,7 +560,12 @@ class Dispatch:
         details = {"step": event.number, "steps": job.steps, "loss": loss, "seconds": event.seconds}
         self._tell("step", text, job, Level.DEBUG, details)
 
+    def _sketched(self, job: Job, event: JobStarted | JobSnapshot) -> None:
+        if event.sketch is not None:
+            self._parts.ledger.sketched(job.id, event.sketch)
+
     def _on_snapshot(self, job: Job, event: JobSnapshot) -> None:
+        self._sketched(job, event)
         try:
             name = deliver_stage(self._parts.outbox, _folder(job), event)
         except OutboxError as error:

@@ -52,6 +52,7 @@ from typing import Any, Self
 
 from monet_watch.database import Database, Schema
 from monet_watch.errors import LedgerError
+from monet_watch.sketch import Sketch
 
 __all__ = [
     "BATCH_PAUSE_SECONDS",
@@ -120,6 +121,7 @@ LONGEST_PUT_OFF_SECONDS = 3600.0
 
 _ATTEMPTS_KEPT = 20
 _MEASURES_KEPT = 500
+_OF_WHAT_IS_UNDER_WAY = ("steps", "sketches")
 _LATEST_STEPS = 100  # that tell how a painting goes
 _SPREAD_STEPS = 200  # at most, of those before
 _PATHS_REMEMBERED = 4096  # a job is read some ten times on its way, and to make a path takes as long as to read a row
@@ -294,6 +296,17 @@ _SCHEMA = Schema(
             "CREATE TRIGGER plan_moved AFTER UPDATE OF state, plan ON jobs"
             f" BEGIN {_ONE_LESS_QUEUED} {_ONE_MORE_QUEUED} END",
         ),
+        (
+            # What paintings under way look like, for a terminal.
+            """
+            CREATE TABLE sketches (
+                job_id INTEGER PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+                width INTEGER NOT NULL,
+                height INTEGER NOT NULL,
+                rgb BLOB NOT NULL
+            )
+            """,
+        ),
     ),
 )
 
@@ -409,7 +422,7 @@ class Overview:
     a device from being used, and when that is tried again. ``resting`` says in words why nothing is
     painted at present (paused, or not the hour for it); empty while painting goes on. ``config_fault`` says why the
     config's file, as it is, is not in force. ``outlook`` is empty until somebody has looked ahead
-    (`monet_watch.outlook`).
+    (`monet_watch.outlook`). ``sketches`` are what the running paintings look like, by the number of the job.
     """
 
     counts: Mapping[JobState, int]
@@ -424,6 +437,7 @@ class Overview:
     config_fault: str = ""
     watch: "WatchState | None" = None
     outlook: Outlook = field(default_factory=Outlook)
+    sketches: Mapping[int, Sketch] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -898,6 +912,11 @@ class Ledger:
             self._expect(job_id, "given a size", JobState.RUNNING)
         self._database.change_alone("DELETE FROM steps WHERE job_id = ? AND number >= ?", job_id, first_step)
 
+    def sketched(self, job_id: int, sketch: Sketch) -> None:
+        """Say what a running job looks like: the photo, or its latest stage."""
+        values = (job_id, sketch.width, sketch.height, sketch.rgb)
+        self._database.change_alone("INSERT OR REPLACE INTO sketches VALUES (?, ?, ?, ?)", *values)
+
     def finish(self, job_id: int, *, loss: float | None = None, sizes: Sequence[tuple[int, int]] = ()) -> Job:
         """Its painting is in the outbox: running → done. ``loss`` is the painting's; without it, the last step's.
 
@@ -1123,6 +1142,10 @@ class Ledger:
         rows = self._database.rows(f"SELECT {columns} FROM attempts WHERE job_id = ? ORDER BY number", job_id)
         return tuple(Attempt(*row) for row in rows)
 
+    def sketches(self) -> dict[int, Sketch]:
+        """Return what the running jobs look like, by their ids, as far as that is known."""
+        return {row[0]: Sketch(row[1], row[2], row[3]) for row in self._database.rows(_SKETCHES)}
+
     def steps_taken(self, job_id: int) -> tuple[StepTaken, ...]:
         """Return the steps of a painting under way: the latest, and of a long one a part of those before."""
         rows = self._database.rows(_STEPS_TAKEN, job_id, _LATEST_STEPS, _SPREAD_STEPS)
@@ -1161,6 +1184,7 @@ class Ledger:
                 resting=self.noted(RESTING_KEY) or "",
                 config_fault=self.noted(CONFIG_FAULT_KEY) or "",
                 watch=self.watch_state(),
+                sketches=self.sketches(),
             )
 
     # Notes.
@@ -1208,11 +1232,11 @@ class Ledger:
                 " SELECT max(later.number) FROM attempts AS later WHERE later.job_id = attempts.job_id) - ?",
                 _ATTEMPTS_KEPT,
             )
-            self._database.change(
-                "DELETE FROM steps WHERE job_id IN (SELECT id FROM jobs WHERE state IN (?, ?))",
-                JobState.DONE,
-                JobState.PROBLEM,
-            )
+            for table in _OF_WHAT_IS_UNDER_WAY:
+                self._database.change(
+                    f"DELETE FROM {table} WHERE EXISTS ("
+                    f" SELECT 1 FROM jobs WHERE id = {table}.job_id AND state IN ('done', 'problem'))"
+                )
             self._database.change(
                 "DELETE FROM measures WHERE measured_at < ("
                 " SELECT min(measured_at) FROM (SELECT measured_at FROM measures ORDER BY measured_at DESC LIMIT ?))",
@@ -1331,7 +1355,8 @@ class Ledger:
     def _measure(self, job: Job, sizes: Sequence[tuple[int, int]]) -> None:
         """Keep what the steps of the attempt that has ended, if all of them are known, and the rest of it took."""
         steps = self._database.rows(_STEPS_OF_LAST_ATTEMPT, job.id)
-        self._database.change("DELETE FROM steps WHERE job_id = ?", job.id)
+        for table in _OF_WHAT_IS_UNDER_WAY:
+            self._database.change(f"DELETE FROM {table} WHERE job_id = ?", job.id)
         if not steps or not job.width or len(steps) != 1 + steps[-1][0] - steps[0][0]:
             return
         paces = _paces([(step[0], step[1]) for step in steps], sizes or [(steps[-1][0], job.width * (job.height or 0))])
@@ -1408,6 +1433,10 @@ _IS_FREE = f"""
 _FREE = f"{_IS_FREE} {_IN_TURN}"
 _FREE_OF = f"{_IS_FREE} AND settings_key NOT IN (SELECT value FROM json_each(?)) {_IN_TURN}"
 
+_SKETCHES = """
+    SELECT job_id, sketches.width, sketches.height, rgb
+    FROM sketches JOIN jobs ON jobs.id = job_id WHERE state = 'running'
+"""
 _STEP_TAKEN = """
     INSERT OR REPLACE INTO steps (job_id, number, attempt, loss, seconds)
     SELECT ?, ?, ifnull(max(number), 0), ?, ? FROM attempts WHERE job_id = ?

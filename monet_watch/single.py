@@ -21,6 +21,7 @@ from monet_watch.outbox.record import PhotoFacts
 from monet_watch.outlook import outlook_of
 from monet_watch.plan import Plan, make_plan
 from monet_watch.settings import ResolvedSettings, identity
+from monet_watch.sketch import Sketch
 from monet_watch.workers.base import (
     JobFailed,
     JobFinished,
@@ -142,6 +143,7 @@ class _Sitting:
         self._job = job
         self._machine: WorkerReady | None = None
         self._steps: tuple[StepTaken, ...] = ()
+        self._sketch: Sketch | None = None
         self._events: queue.SimpleQueue[WorkerEvent] = queue.SimpleQueue()
 
     def run(self, picture: PictureFile) -> None:
@@ -206,8 +208,10 @@ class _Sitting:
                     "snapshot",
                     f"The stage after step {event.number} of at most {job.steps} is in {self._folder}/{name}.",
                 )
+        if isinstance(event, JobStarted | JobSnapshot):
+            self._sketch = event.sketch or self._sketch
         self._job = job
-        self._console.update(_overview(job, self._steps))
+        self._console.update(_overview(job, self._steps, self._sketch))
 
     def _deliver(self, finished: JobFinished) -> None:
         assert self._machine is not None
@@ -228,11 +232,12 @@ class _Sitting:
         tell(self._console, event, text, self._order.photo.name, level)
 
 
-def _overview(job: Job, steps: tuple[StepTaken, ...] = ()) -> Overview:
+def _overview(job: Job, steps: tuple[StepTaken, ...] = (), sketch: Sketch | None = None) -> Overview:
     counts = {state: int(state is job.state) for state in JobState}
     if job.state is not JobState.RUNNING:
         return Overview(counts, done=(job,))
-    return Overview(counts, running=(job,), outlook=outlook_of([job], {job.id: steps}))
+    sketches = {job.id: sketch} if sketch is not None else {}
+    return Overview(counts, running=(job,), outlook=outlook_of([job], {job.id: steps}), sketches=sketches)
 
 
 def _as_error(failed: JobFailed, photo: Path) -> MonetWatchError:

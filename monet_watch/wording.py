@@ -3,7 +3,7 @@
 import math
 from datetime import UTC, datetime
 
-__all__ = ["duration", "number", "rate", "time_of_day", "utc"]
+__all__ = ["duration", "finite", "number", "rate", "time_of_day", "utc"]
 
 
 def duration(seconds: float) -> str:
@@ -17,6 +17,11 @@ def duration(seconds: float) -> str:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def finite(value: float | None) -> float | None:
+    """Return ``value`` if it is a number that JSON knows, else None."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def rate(seconds_per_step: float) -> str:

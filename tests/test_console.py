@@ -6,8 +6,6 @@ import itertools
 import json
 import math
 import os
-import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
+from rich.text import Text
 
 from monet_watch.console import (
     JsonConsole,
@@ -34,6 +33,8 @@ from monet_watch.console import (
 from monet_watch.ledger import Job, JobState, Outlook, Overview, WatchState
 from monet_watch.notices import Level, Notice
 from monet_watch.printable import printable
+from monet_watch.sketch import Sketch
+from tests.terminal import Tmux
 
 GENEROUS_SECONDS = 30
 NOW = datetime(2026, 5, 14, 12, 0).timestamp()
@@ -155,7 +156,7 @@ def test_remaining_time_is_as_exact_as_it_needs_to_be(steps_left, words):
 
 def test_when_everything_will_be_done_is_told_beside_the_counts():
     view = overview(running(), queued(), outlook=Outlook({1: 100.0}, all_seconds=3900.0))
-    assert "1 painting · 1 queued · all done in ~1 h 05 min" in "\n".join(rendered(view))
+    assert "1 painting · 1 queued · all done in ~1 h 05 min, at " in "\n".join(rendered(view))
     assert overview_json(view)["remaining_seconds"] == 3900.0
 
 
@@ -164,6 +165,99 @@ def test_the_bar_is_full_when_a_painting_has_taken_the_steps_that_it_was_expecte
     line = next(line for line in rendered(view, 120) if "━" in line)
     assert "─" not in line
     assert "60/150" in line
+
+
+PHOTO = Sketch(3, 2, bytes((255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9, 8, 8, 8, 7, 7, 7)))
+UNDER_WAY = overview(
+    running(width=768, height=512),
+    queued(),
+    outlook=Outlook({1: 130.0}, {1: 200}, {1: (900.0, 400.0, 200.0, 100.0, 60.0)}, 3900.0),
+)
+PICTURED = replace(UNDER_WAY, sketches={1: PHOTO})
+
+
+def in_colours(view, width=80, height=24, **options):
+    """The view as a terminal with colours gets it, and its lines without them."""
+    settings = {"color_system": "truecolor", "force_terminal": True, "legacy_windows": False, **options}
+    console = Console(file=io.TextIOWrapper(io.BytesIO(), "utf-8"), width=width, **settings)
+    console.print(render_overview(view, now=NOW, inbox=INBOX, outbox=OUTBOX, height=height))
+    console.file.flush()
+    text = console.file.buffer.getvalue().decode()
+    return text, [line.rstrip() for line in Text.from_ansi(text).plain.splitlines()]
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_terminal_with_colours_shows_what_is_being_painted_and_beside_it_how_it_goes(width):
+    text, lines = in_colours(PICTURED, width)
+    rows = [line for line in lines if "▀▀▀" in line]
+    assert len(rows) >= 6
+    beside = "\n".join(row.rpartition("▀")[2] for row in rows)
+    for words in (
+        "holiday/a.jpg",
+        "step 123/400",
+        "loss 58.1",
+        "1.83 s/step",
+        "~2 min left, done at",
+        "768 × 512",
+        "█",
+    ):
+        assert words in beside
+    assert "\x1b[38;2;255;0;0" in text
+    assert max(map(cell_len, lines)) <= width
+
+
+def test_half_a_cell_is_a_pixel_the_upper_one_in_the_letters_colour_the_lower_in_the_grounds():
+    text, _ = in_colours(replace(PICTURED, sketches={1: Sketch(1, 2, bytes((1, 2, 3, 200, 100, 50)))}))
+    assert "\x1b[38;2;1;2;3;48;2;1;2;3m▀" in text
+    assert "\x1b[38;2;200;100;50;48;2;200;100;50m▀" in text
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "options"),
+    [
+        (80, 24, {"color_system": None}),
+        (80, 24, {"color_system": "standard"}),
+        (80, 24, {"legacy_windows": True}),
+        (40, 24, {}),
+        (80, 14, {}),
+    ],
+    ids=["no colour", "eight colours", "old Windows", "narrow", "low"],
+)
+def test_without_colours_or_room_the_picture_is_left_out_and_the_rest_told(width, height, options):
+    _, lines = in_colours(PICTURED, width, height, **options)
+    text = "\n".join(lines)
+    assert "▀" not in text
+    assert "123/400" in text
+    assert "█" in text
+    assert "done at" in text
+    assert max(map(cell_len, lines)) <= width
+
+
+def test_of_many_paintings_at_a_time_the_pictures_and_then_the_curves_are_left_out():
+    def view(count):
+        jobs = [replace(running(f"{number}.jpg"), id=number) for number in range(count)]
+        outlook = Outlook(curves=dict.fromkeys(range(count), (9.0, 3.0, 1.0)))
+        return replace(overview(*jobs, outlook=outlook), sketches=dict.fromkeys(range(count), PHOTO))
+
+    shown = {count: "\n".join(in_colours(view(count), 100, 60)[1]) for count in (2, 3, 8)}
+    assert ["▀" in shown[count] for count in (2, 3, 8)] == [True, False, False]
+    assert ["█" in shown[count] for count in (2, 3, 8)] == [True, True, False]
+    assert shown[8].count("123/400") == 8
+
+
+def test_a_terminal_of_ascii_gets_the_curve_in_its_own_signs():
+    console = Console(file=io.TextIOWrapper(io.BytesIO(), "ascii"), width=80, color_system=None, legacy_windows=False)
+    console.print(render_overview(UNDER_WAY, now=NOW, height=24))
+    console.file.flush()
+    text = console.file.buffer.getvalue().decode("ascii")
+    assert "?" not in text
+    assert "#" in text
+
+
+def test_when_a_painting_and_when_everything_will_be_done_is_told_by_the_clock():
+    text = "\n".join(rendered(UNDER_WAY))
+    assert f"all done in ~1 h 05 min, at {datetime.fromtimestamp(NOW + 3900):%H:%M}" in text
+    assert f"done at {datetime.fromtimestamp(NOW + 130):%H:%M}" in text
 
 
 def test_a_painting_that_has_not_taken_a_step_is_starting():
@@ -748,39 +842,6 @@ with open_console("auto", stream=sys.stdout, inbox=Path("/srv/inbox"), outbox=Pa
 print("back at the shell")
 sys.stdin.readline()
 """
-
-
-class Tmux:
-    """A terminal of a given size that runs one command, in a tmux server of its own."""
-
-    def __init__(self, width, height, command, environ, folder):
-        program = shutil.which("tmux")
-        if program is None:
-            pytest.fail("tmux is missing: install it (Debian and Ubuntu: apt-get install tmux)")
-        self._tmux = [program, "-u", "-f", "/dev/null", "-S", str(folder / "tmux")]
-        self._environ = {**os.environ, "LC_ALL": "C.UTF-8"}
-        settings = [f"{key}={value}" for key, value in environ.items()]
-        self.run("new-session", "-d", "-x", width, "-y", height, shlex.join(["env", *settings, *command]))
-
-    def run(self, *arguments):
-        command = [*self._tmux, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=True, env=self._environ).stdout
-
-    def screen(self):
-        return [line.rstrip() for line in self.run("capture-pane", "-p").rstrip("\n").split("\n")]
-
-    def wait_for(self, holds):
-        """Return the first screen of which ``holds`` says True; fail with the last one."""
-        limit = time.monotonic() + GENEROUS_SECONDS
-        while time.monotonic() < limit:
-            screen = self.screen()
-            if holds(screen):
-                return screen
-            time.sleep(0.05)
-        return pytest.fail("\n".join(["the screen never became as expected:", *screen]))
-
-    def close(self):
-        self.run("kill-server")
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from monet_watch.errors import LedgerError
 from monet_watch.ledger import BATCH_PAUSE_SECONDS, Attempt, Job, JobState, Ledger, NewPhoto, WholePhoto
+from monet_watch.sketch import Sketch
 
 PHOTO = PurePosixPath("holiday/IMG_1234.jpg")
 OTHER = PurePosixPath("holiday/IMG_1235.jpg")
@@ -1067,7 +1068,7 @@ class TestTheFile:
                 for name in ("user_version", "application_id", "journal_mode")
             ]
 
-        assert marks == [6, int.from_bytes(b"MONW"), "wal"]
+        assert marks == [7, int.from_bytes(b"MONW"), "wal"]
 
     @pytest.mark.parametrize("how", [Ledger.open, Ledger.open_read_only])
     def test_the_record_of_a_later_version_is_refused_with_a_remedy_and_left_alone(self, file, how):
@@ -1247,6 +1248,14 @@ class TestSteps:
         assert [measure.last_step for measure in ledger.measures(2)] == [5, 6]
         ledger.prune()
         assert len(ledger.measures()) == 6
+
+    def test_what_a_painting_looks_like_is_known_while_it_is_under_way(self, ledger):
+        job, sketch = run(ledger), Sketch(1, 2, bytes(range(6)))
+        ledger.sketched(job.id, Sketch(1, 1, bytes(3)))
+        ledger.sketched(job.id, sketch)
+        assert ledger.overview().sketches == {job.id: sketch}
+        ledger.finish(job.id)
+        assert ledger.overview().sketches == {}
 
     def test_how_many_wait_for_each_of_the_settings_is_counted(self, ledger):
         for number in range(5):

@@ -11,6 +11,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from monet_watch.outbox.metadata import Metadata
 from monet_watch.output import Format, Output
+from monet_watch.sketch import SKETCH_COLUMNS, SKETCH_ROWS, Sketch
 
 __all__ = [
     "LONGEST_SIDES",
@@ -19,6 +20,7 @@ __all__ = [
     "encode_png",
     "encode_thumbnail",
     "encode_webp",
+    "sketch_of",
     "srgb_profile",
 ]
 
@@ -63,6 +65,13 @@ def encode_png(
 def encode_thumbnail(image: NDArray[np.uint8]) -> bytes:
     """Return ``image`` (uint8, (H, W, 3), sRGB) as a small WebP file of some 10 KB, to be shown among many."""
     return _webp(image, THUMBNAIL_SIDE, _THUMBNAIL_QUALITY)
+
+
+def sketch_of(image: NDArray[np.uint8]) -> Sketch:
+    """Return ``image`` (uint8, (H, W, 3), sRGB) in a handful of pixels."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((SKETCH_COLUMNS, SKETCH_ROWS), Image.Resampling.BOX, reducing_gap=3.0)
+    return Sketch(*picture.size, picture.tobytes())
 
 
 def encode_webp(image: NDArray[np.uint8]) -> bytes:

@@ -18,6 +18,7 @@ from typing import Protocol
 from monet_watch.engine.events import Losses
 from monet_watch.output import Format, Output
 from monet_watch.recipes import Recipe
+from monet_watch.sketch import Sketch
 
 __all__ = [
     "Allowance",
@@ -152,6 +153,7 @@ class JobStarted:
     """The photo is decoded; the painting will be ``width`` x ``height`` pixels. ``first_step`` is 1 unless resumed.
 
     ``thumbnail`` is the photo, small, as a WebP file, and ``style_thumbnails`` the styles by their SHA-256.
+    ``sketch`` is the photo as a terminal shows it.
     """
 
     job_id: int
@@ -160,6 +162,7 @@ class JobStarted:
     first_step: int
     thumbnail: bytes = field(default=b"", repr=False)
     style_thumbnails: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    sketch: Sketch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +177,13 @@ class JobStep:
 
 @dataclass(frozen=True, slots=True)
 class JobSnapshot:
-    """The painting after step ``number``, as a PNG file, and small as a WebP file."""
+    """The painting after step ``number``, as a PNG file, small as a WebP file, and as a ``sketch`` for a terminal."""
 
     job_id: int
     number: int
     png: bytes = field(repr=False)
     thumbnail: bytes = field(default=b"", repr=False)
+    sketch: Sketch | None = None
 
 
 @dataclass(frozen=True, slots=True)

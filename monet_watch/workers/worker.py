@@ -38,7 +38,14 @@ from monet_watch.engine.vgg import VGG19, load_vgg19
 from monet_watch.errors import MonetWatchError, PhotoError, WorkerError
 from monet_watch.outbox.files import stage_number
 from monet_watch.outbox.metadata import Metadata
-from monet_watch.outbox.picture import LONGEST_SIDES, encode_further, encode_png, encode_thumbnail, encode_webp
+from monet_watch.outbox.picture import (
+    LONGEST_SIDES,
+    encode_further,
+    encode_png,
+    encode_thumbnail,
+    encode_webp,
+    sketch_of,
+)
 from monet_watch.outbox.plot import plot_losses
 from monet_watch.outbox.timelapse import Birth
 from monet_watch.output import Format
@@ -179,7 +186,8 @@ class _Painting:
             for style, image in zip(self._job.styles, styles, strict=True)
         }
         photo = encode_thumbnail(self._photo.image)
-        return JobStarted(self._job.job_id, self._width, self._height, first_step, photo, thumbnails)
+        sketch = sketch_of(self._photo.image)
+        return JobStarted(self._job.job_id, self._width, self._height, first_step, photo, thumbnails, sketch)
 
     def _show_what_was(self, first_step: int) -> None:
         """Begin the moving picture: the photo, and the stages before ``first_step``, which anybody may have damaged."""
@@ -196,7 +204,7 @@ class _Painting:
                 return JobStep(job_id, number, losses, seconds)
             case Snapshot(number, image):
                 self._birth.add(image)
-                return JobSnapshot(job_id, number, self._png(image), encode_thumbnail(image))
+                return JobSnapshot(job_id, number, self._png(image), encode_thumbnail(image), sketch_of(image))
             case Checkpoint(number, state):
                 return lambda: JobCheckpoint(job_id, number, save_tensors(state))
             case Finished():
