@@ -1,9 +1,11 @@
 """The real daemon is told what to do while it runs: commands, its config, its styles, and other daemons beside it."""
 
+import hashlib
 import json
 import os
 import signal
 import subprocess
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -189,6 +191,55 @@ def test_a_style_that_changes_while_photos_wait_is_the_one_that_they_are_painted
         assert styles["a"] == ["style.png"]
         assert styles["b"] == ["style.jpg"]
         assert sorted(map(str, styles.values())) == ["['style.jpg']", "['style.jpg']", "['style.png']"]
+
+
+@pytest.fixture
+def trip(home):
+    """A folder with a style picture of its own, a photo of it being painted, and one that waits."""
+    home.configure(defaults={"steps": 60, "least_gain": 0.0})
+    home.write("trip/style.yaml", "style: style-mine.png\n")
+    home.drop(Photos.rocket, "trip/style-mine.png")
+    home.drop(Photos.coffee, "trip/a.png")
+    with home.daemon() as daemon:
+        daemon.wait_for("step", "trip/a.png")
+        home.drop(Photos.astronaut, "trip/b.png")
+        daemon.wait_for("queued", "trip/b.png")
+        yield daemon
+
+
+def painted_with(home: Home, picture: Path) -> list[str]:
+    """The photos that are painted in the style ``picture``, by the records' own word."""
+    sha256 = hashlib.sha256(picture.read_bytes()).hexdigest()
+    records = [home.record(folder) for folder in home.records("trip")]
+    return sorted(record.photo.path for record in records if [style.sha256 for style in record.styles] == [sha256])
+
+
+def test_a_style_picture_that_is_replaced_while_photos_run_and_wait_is_the_one_for_all_but_what_runs(home, trip):
+    home.drop(Photos.china, "trip/style-mine.png")
+    wait_until(lambda: len(home.records("trip")) == 3, f"the photo under way to be painted in both\n{trip.log}")
+    assert painted_with(home, Photos.rocket) == ["trip/a.png"]
+    assert painted_with(home, Photos.china) == ["trip/a.png", "trip/b.png"]
+
+
+def test_a_style_picture_that_is_deleted_while_photos_run_and_wait_holds_them_until_one_is_there_again(home, trip):
+    (home.inbox / "trip" / "style-mine.png").unlink()
+    trip.wait_for("settings-broken")
+    report = home.outbox / "trip" / "style.yaml.problem.txt"
+    wait_until(lambda: report.exists() and "style-mine.png" in report.read_text(encoding="utf-8"), "the report")
+    trip.wait_for("done", "trip/a.png")
+    wait_until(lambda: "cannot be used" in waits_for(home, "trip/b.png"), f"the photo to wait\n{trip.log}")
+    assert home.records("trip") == ["trip/a"]
+    home.drop(Photos.china, "trip/style-mine.png")
+    wait_until(lambda: len(home.records("trip")) == 3, f"the photo under way to be painted in both\n{trip.log}")
+    assert painted_with(home, Photos.rocket) == ["trip/a.png"]
+    assert painted_with(home, Photos.china) == ["trip/a.png", "trip/b.png"]
+    assert not report.exists()
+
+
+def waits_for(home: Home, photo: str) -> str:
+    """Why the photo is not painted yet."""
+    with home.ledger() as ledger:
+        return " ".join(job.reason for job in ledger.known(PurePosixPath(photo)))
 
 
 def test_a_second_daemon_on_the_same_outbox_is_refused_with_the_firsts_number_and_a_restart_after_a_kill_is_not(home):
