@@ -61,7 +61,7 @@ class Shot:
 SHOTS = (
     Shot("tour-gallery", 1280, 1400),
     Shot("tour-gallery-dark", 1280, 1400, scheme="dark"),
-    Shot("tour-gallery-phone", 390, 1400),
+    Shot("tour-gallery-phone", 390, 1750),
     Shot("tour-painting", 1280, 1600, of_one=True),
     Shot("tour-painting-dark", 1280, 1600, of_one=True, scheme="dark"),
     Shot("tour-painting-phone", 390, 1400, of_one=True),
@@ -113,8 +113,8 @@ def is_ready(outbox: Path) -> bool:
     begun = {path.parent for path in outbox.rglob("progress_*.png")} - done
     if len(done) < _PAINTED or not (outbox / GALLERY_NAME / "data" / "moment.js").is_file():
         return False
-    shown = [outbox / each["folder"] for each in _moment(outbox)["running"] if each.get("latest")]
-    return len(done) == len(_PHOTOS) or bool(begun and shown)
+    moves = [each for each in _moment(outbox)["running"] if each["step"] and each["remaining"] and each.get("latest")]
+    return len(done) == len(_PHOTOS) or bool(begun and moves)
 
 
 def _moment(outbox: Path) -> dict[str, Any]:
@@ -125,6 +125,7 @@ def _moment(outbox: Path) -> dict[str, Any]:
 def take(browser: Browser, outbox: Path, shot: Shot) -> bytes:
     """Return ``shot`` as a WebP file of at most 150 KB."""
     browser.reset()
+    browser.chrome.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
     browser.emulate(prefers_color_scheme=shot.scheme)
     browser.resize(shot.width, 900)
     if shot.of_one:

@@ -293,7 +293,8 @@ const monetWatch = (() => {
       }
       setText(node.querySelector(".place"), [each.within, styleNames(each)].filter(Boolean).join(" · "));
       const loss = each.loss === null ? "" : `, loss\u00a0${lossText(each.loss)}`;
-      setText(node.querySelector(".steps"), each.step ? `Step ${each.step} of at most ${each.steps}${loss}` : "It is about to begin");
+      const start = each.latest ? "It is about to go on" : "It is about to begin";
+      setText(node.querySelector(".steps"), each.step ? `Step ${each.step} of at most ${each.steps}${loss}` : start);
       const stale = Date.now() / 1000 - moment.at > STALE_SECONDS && moment.at > 0;
       const left = each.remaining === null ? "" : `about ${duration(each.remaining)} left`;
       setText(node.querySelector(".left"), !moment.awake || stale ? `as of ${date(moment.at, true)}` : left);
