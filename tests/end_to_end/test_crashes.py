@@ -210,7 +210,7 @@ def test_killed_twice_at_every_fault_point_over_a_real_worker_nothing_comes_of_i
 @pytest.mark.full
 @pytest.mark.timeout(1800)
 def test_a_worker_killed_alone_at_any_state_of_a_job_is_replaced(make_house, record_property):
-    house = make_house("keep")
+    house = make_house("keep", steps=600, save_every=100)  # not over before the kill
     for point in MOMENTS_OF_A_WORKER:
         house.drop_photo()
         daemon = house.run(point, MONET_WATCH_FAULT_VICTIM="worker")
