@@ -28,7 +28,7 @@ from safetensors.torch import save as save_tensors
 
 from monet_watch import __version__
 from monet_watch.engine.devices import device_name, every_device
-from monet_watch.engine.evaluator import is_out_of_memory
+from monet_watch.engine.evaluator import is_out_of_memory, let_go
 from monet_watch.engine.events import Checkpoint, Event, Finished, Snapshot, Step
 from monet_watch.engine.levels import fitted_size, levels
 from monet_watch.engine.paint import Painter, fits
@@ -83,6 +83,8 @@ OpenPicture = Callable[[bytes, int], Photo]
 
 _SPARE_BYTES = 2**30  # for the stacks of threads, for pictures on their way, and for estimates that are too low
 
+_LOST = ("CUDA error", "CUDA driver error", "cuDNN error", "cusolver error", "HIP error")
+
 _WARM_UP_STEPS = 2
 _MEASURED_STEPS = 5
 
@@ -129,7 +131,7 @@ def _is_lost_device(error: Exception) -> bool:
 
     Torch has a class for some of them only, and only in later versions.
     """
-    return isinstance(error, RuntimeError) and str(error).startswith(("CUDA error", "cuDNN error", "HIP error"))
+    return isinstance(error, RuntimeError) and str(error).startswith(_LOST)
 
 
 def _first_line(error: Exception) -> str:
@@ -361,6 +363,7 @@ def serve(connection: Connection, weights: WeightsFile, device: str, allowance: 
         try:
             with Decoder(allowance.decode_seconds, lambda: _share_of_memory(allowance)) as decoder:
                 network = load_vgg19(weights.path, weights.sha256, device)
+                _make_current(network.device)
                 server = _Server(connection, sender, Painter(network), allowance, decoder.decode)
                 sender.send(describe(network, server.memory_bytes()))
                 server.run()
@@ -375,6 +378,12 @@ def _settled(device: str, allowance: Allowance, sender: Sender) -> tuple[str, Al
     found = every_device()
     sender.send(DevicesFound(found))
     return found[0], replace(allowance, sharers=allowance.sharers * len(found))
+
+
+def _make_current(device: torch.device) -> None:
+    """Have what names no card mean this one: each that a process touches takes hundreds of megabytes of it."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
 
 
 def set_up_torch(allowance: Allowance) -> None:
@@ -448,6 +457,7 @@ class _Server:
         for event in _deferred_events(job, self.painter, self._asked_to_stop, memory_bytes, self.open_picture):
             self.sender.send(event)
         give_back_memory()
+        let_go(self.painter.network.device)  # which another worker, or another program, may want meanwhile
 
     def memory_bytes(self, attempt: int = 1) -> int | None:
         """What the next painting may use; a card is shared by those alone who paint on it.

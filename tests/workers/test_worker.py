@@ -368,6 +368,8 @@ def failing_network(convolutions, words):
         "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(...)`",
         "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
         "HIP error: an illegal memory access was encountered",
+        "CUDA driver error: device not ready",
+        "cusolver error: CUSOLVER_STATUS_EXECUTION_FAILED, when calling `cusolverDnDsyevd(...)`",
     ],
 )
 def test_a_device_that_fails_is_no_fault_of_the_job_s(make_job, tiny_convolutions, words):
@@ -415,6 +417,14 @@ def test_a_worker_that_finds_the_devices_tells_them_first_takes_one_and_leaves_t
 
     assert loaded == [found[0]]
     assert [each.sharers for each in settings] == [sharers]
+
+
+@pytest.mark.parametrize(("device", "made"), [("cuda:1", ["cuda:1"]), ("cpu", [])])
+def test_a_worker_on_a_card_leaves_the_other_cards_alone(monkeypatch, device, made):
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "set_device", lambda each: chosen.append(str(each)))
+    worker._make_current(torch.device(device))
+    assert chosen == made
 
 
 class Card:
