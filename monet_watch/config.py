@@ -32,7 +32,7 @@ from monet_watch.settings import Defaults, Origin, StyleSettings, origins_of
 from monet_watch.styles.library import read_inside
 from monet_watch.yamlfile import LIMIT_BYTES, Document, KeyPath, load
 
-__all__ = ["ClusterSettings", "Config", "LogSettings", "load_config", "state_folder"]
+__all__ = ["ClusterSettings", "Config", "LogSettings", "NotifySettings", "load_config", "state_folder"]
 
 _COMMAND_LINE = "command line"
 _PROGRAM = "monet-watch"
@@ -161,6 +161,7 @@ _Devices = Annotated[
 ]
 _Hours = Annotated[tuple[Annotated[str, AfterValidator(_hours)], ...], BeforeValidator(_listed)]
 _Globs = Annotated[tuple[Annotated[str, AfterValidator(_not_blank)], ...], BeforeValidator(_listed)]
+_Addresses = Annotated[tuple[Annotated[str, AfterValidator(_not_blank)], ...], BeforeValidator(_listed)]
 _Command = Annotated[tuple[Annotated[str, AfterValidator(_no_nul)], ...], BeforeValidator(_command)]
 _Number = Annotated[float, Strict()]
 _Memory = Annotated[int, AfterValidator(_within_bounds), BeforeValidator(_size)]
@@ -189,6 +190,17 @@ class ClusterSettings(BaseModel):
     linger_seconds: _Number = Field(600.0, ge=1, le=86400)
     fallback: Literal["none", "local"] = "none"
     token_file: _Path | None = None
+
+
+class NotifySettings(BaseModel):
+    """To whom messages are sent, as apprise writes addresses, and of what: `monet_watch.messages`."""
+
+    model_config = _RECORD
+
+    urls: _Addresses = ()
+    collections: Annotated[bool, Strict()] = True
+    problems: Annotated[bool, Strict()] = True
+    gather_seconds: _Number = Field(300.0, ge=0, le=86400)
 
 
 class Config(BaseModel):
@@ -223,6 +235,7 @@ class Config(BaseModel):
     contact_sheet: Annotated[bool, Strict()] = True
     after_painting: _Command = ()
     after_painting_seconds: _Number = Field(60.0, ge=0.1, le=86400)
+    notify: NotifySettings = NotifySettings()
     keep_stages: Annotated[Literal["all", "none"] | int, BeforeValidator(_stages)] = "all"
     ignore: _Globs = ()
     limit_megapixels: _Number = Field(200.0, gt=0, le=4000)
@@ -338,7 +351,8 @@ def _own_state_folder(outbox: Path) -> Path:
 
 def _without_blanks(values: Mapping[str, object]) -> dict[str, object]:
     """The values without the keys of ours that have none, as when everything below one is commented out."""
-    known = Config.model_fields.keys() | LogSettings.model_fields.keys() | ClusterSettings.model_fields.keys()
+    groups = (Config, LogSettings, ClusterSettings, NotifySettings)
+    known = {key for group in groups for key in group.model_fields}
     kept = ((key, value) for key, value in values.items() if value is not None or key not in known)
     return {key: _without_blanks(value) if isinstance(value, Mapping) else value for key, value in kept}
 

@@ -16,6 +16,7 @@ from monet_watch.clerk import Office
 from monet_watch.config import Config
 from monet_watch.contact_sheets import ContactSheets
 from monet_watch.errors import SettingsError
+from monet_watch.messages import Messages, faults_of_addresses
 from monet_watch.notices import Notice
 
 __all__ = ["Report", "Reports", "require_reports"]
@@ -36,6 +37,7 @@ def _faults(config: Config) -> Iterator[str]:
     if config.after_painting and shutil.which(config.after_painting[0]) is None:
         program = config.after_painting[0]
         yield f"{place}after_painting: there is no program {program}; name one that is installed, or its path"
+    yield from (place + fault for fault in faults_of_addresses(config.notify.urls))
 
 
 class Report(Protocol):
@@ -66,7 +68,7 @@ class Reports:
         self._office = office
         self._pass_on = pass_on
         self._after_painting = AfterPainting(office, state, environ)
-        self._reports: tuple[Report, ...] = (ContactSheets(office), self._after_painting)
+        self._reports: tuple[Report, ...] = (ContactSheets(office), self._after_painting, Messages(office))
 
     def __enter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from monet_watch.config import ClusterSettings, Config, LogSettings, load_config, state_folder
+from monet_watch.config import ClusterSettings, Config, LogSettings, NotifySettings, load_config, state_folder
 from monet_watch.errors import SettingsError
 from monet_watch.recipes import SWIFT, Recipe
 from monet_watch.settings import FolderSettings, StyleSettings
@@ -71,6 +71,7 @@ def test_every_key_is_read(write, etc):
             "after: move\narchive: arch\ngallery: false\ncontact_sheet: false\n"
             "after_painting: [bin/tell, now]\nafter_painting_seconds: 5\nignore: ['*.bak', 'a/**']\n"
             "keep_stages: 3\nlimit_megapixels: 12.5\nlimit_megabytes: 64\ndecode_seconds: 9.5\n"
+            "notify: {urls: 'json://host', collections: false, problems: false, gather_seconds: 9}\n"
             "log: {level: debug, format: json}\n"
             "defaults: {steps: 3, style: turner}\n"
         )
@@ -104,6 +105,7 @@ def test_every_key_is_read(write, etc):
         "limit_megapixels": 12.5,
         "limit_megabytes": 64.0,
         "decode_seconds": 9.5,
+        "notify": {"urls": ("json://host",), "collections": False, "problems": False, "gather_seconds": 9.0},
         "log": {"level": "debug", "format": "json"},
         "defaults": {"steps": 3, "style": ("turner",)},
     }
@@ -516,7 +518,7 @@ def example_keys(model: type[BaseModel]) -> set[str]:
     return {found["key"] for found in KEY.finditer(EXAMPLE.read_text(encoding="utf-8"))} & set(model.model_fields)
 
 
-@pytest.mark.parametrize("model", [ClusterSettings, Config, LogSettings, Recipe, StyleSettings])
+@pytest.mark.parametrize("model", [ClusterSettings, Config, LogSettings, NotifySettings, Recipe, StyleSettings])
 def test_the_example_has_every_key(model):
     assert example_keys(model) == set(model.model_fields)
 
@@ -555,5 +557,5 @@ def test_the_example_has_a_comment_above_or_beside_every_group_of_keys():
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     for before, line in itertools.pairwise(lines):
         found = KEY.match(line)
-        if found and found["key"] not in ("log", "defaults"):
+        if found and found["key"] not in ("log", "defaults", "notify"):
             assert before.strip().startswith("#") or KEY.match(before), line

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.end_to_end.house import Home, Photos, program
+from tests.receiver import receiver
 
 pytestmark = pytest.mark.slow
 
@@ -81,3 +82,18 @@ def test_a_style_yaml_cannot_name_a_command(tmp_path):
     answer = program("check", "--config", home.config)
     assert answer.returncode == 2
     assert "style.yaml:1:1: after_painting" in answer.stderr
+
+
+def test_one_message_tells_of_a_folder_and_one_of_its_problems(tmp_path):
+    with receiver() as service:
+        home = Home(tmp_path / "home", defaults=QUICK, notify={"urls": [service.address]})
+        home.drop(Photos.rocket, "trip/rocket.jpg")
+        home.drop(Photos.coffee, "trip/coffee.png")
+        home.write("trip/letter.jpg", "no photo\n")
+        with home.daemon("--once", NO_PROXY="127.0.0.1") as daemon:
+            assert daemon.ended() == 1, daemon.log
+    told = {message["title"]: message["message"] for message in service.received}
+    assert len(service.received) == 2
+    assert "1 could not be painted:\n- letter.jpg: " in told["monet-watch: 2 new paintings in trip"]
+    (problems,) = (text for title, text in told.items() if "problem" in title)
+    assert "- trip/letter.jpg: It looks like a text file" in problems
