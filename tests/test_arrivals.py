@@ -59,6 +59,27 @@ def test_a_photo_that_grows_waits_on(house):
     assert house.jobs("a.jpg")[0].size == len(b"half and half")
 
 
+def test_a_bulk_has_all_that_each_photo_of_it_has_alone(busy_house):
+    """New photos, copies, one with a report from an earlier record, and one whose settings are broken."""
+    house = busy_house
+    house.drop("painted.jpg", b"painted")
+    house.rest()
+    (house.outbox / "c.jpg.problem.txt").write_text("It could not be painted.", encoding="utf-8")
+    (house.inbox / "broken").mkdir()
+    (house.inbox / "broken" / "style.yaml").write_bytes(b"stepz: 3\n")
+    bulk = {"a.jpg": b"a", "b.jpg": b"b", "c.jpg": b"c", "copy.jpg": b"painted", "d.jpg": b"a", "broken/e.jpg": b"e"}
+    for name, data in bulk.items():
+        (house.inbox / name).write_bytes(data)
+    house.arrivals.scan()
+    house.rest()
+    assert house.records() == ["a", "b", "c", "copy", "d", "painted"]
+    assert house.record("copy").copied_from == "painted"
+    assert house.record("d").copied_from == "a"
+    assert house.problems() == ["broken/style.yaml.problem.txt"]
+    assert house.states("broken/e.jpg") == ["waiting"]
+    assert all(len(house.told("queued", name)) == 1 for name in bulk if name != "broken/e.jpg")
+
+
 def test_what_is_no_photo_is_left_alone(house):
     for name in ("notes.txt", ".hidden.jpg", "a.jpg.part", "Thumbs.db"):
         house.drop(name)

@@ -545,6 +545,24 @@ def test_a_file_that_cannot_be_hashed_is_told_of_with_the_reason(root, surveyor,
     assert (large.kind, large.remedy) == ("PhotoTooLargeError", "Make the file smaller.")
 
 
+def test_of_many_hashes_each_is_what_it_is_alone(root, surveyor, posted):
+    for name, data in (("a/1.jpg", b"one"), ("a/empty.jpg", b""), ("a/large.jpg", b"x" * 1001), ("b/3.jpg", b"three")):
+        put(root, name, data)
+    (root / "a" / "link.jpg").symlink_to(root / "b" / "3.jpg")
+    (root / "a" / "out.jpg").symlink_to("/etc/passwd")
+    os.mkfifo(root / "a" / "fifo.jpg")
+    odd = ["a/large.jpg", "a/link.jpg", "a/out.jpg", "a/fifo.jpg", "a/none.jpg", "a/\0.jpg", "none/4.jpg"]
+    paths = [PurePosixPath(name) for name in ("a/1.jpg", *odd, "a/empty.jpg", "b/3.jpg")]
+    for path in paths:
+        surveyor.hash(path)
+    alone = [posted.get(timeout=WAIT_SECONDS) for _ in paths]
+    surveyor.hash(*paths)
+    assert [posted.get(timeout=WAIT_SECONDS) for _ in paths] == alone
+    read = {str(each.path): each.sha256 for each in alone if isinstance(each, Hashed)}
+    bytes_of = {"a/1.jpg": b"one", "a/link.jpg": b"three", "a/empty.jpg": b"", "b/3.jpg": b"three"}
+    assert read == {name: hashlib.sha256(data).hexdigest() for name, data in bytes_of.items()}
+
+
 def test_an_inbox_that_is_gone_is_told_of_by_scans_and_hashes(root, surveyor, posted):
     root.rename(root.with_name("away"))
     surveyor.scan()
