@@ -236,6 +236,7 @@ class Config(BaseModel):
     after_painting: _Command = ()
     after_painting_seconds: _Number = Field(60.0, ge=0.1, le=86400)
     notify: NotifySettings = NotifySettings()
+    metrics_file: _Path | None = None
     keep_stages: Annotated[Literal["all", "none"] | int, BeforeValidator(_stages)] = "all"
     ignore: _Globs = ()
     limit_megapixels: _Number = Field(200.0, gt=0, le=4000)
@@ -369,7 +370,7 @@ def _validated(given: _Given) -> tuple[Config, set[str], list[str]]:
 
 
 def _absolute_paths(config: Config, given: _Given) -> dict[str, object]:
-    single = ("inbox", "outbox", "state", "archive", "weights")
+    single = ("inbox", "outbox", "state", "archive", "weights", "metrics_file")
     named = {key: getattr(config, key) for key in single}
     paths: dict[str, object] = {k: given.absolute(k, value) for k, value in named.items() if isinstance(value, Path)}
     if config.after_painting and "/" in config.after_painting[0]:

@@ -1125,6 +1125,16 @@ class Ledger:
         rows = self._database.rows(_PHOTOS_IN, *_right_in(folder))
         return tuple({job.path: job for job in map(_job, rows)}.values())
 
+    def kinds_of_problems(self) -> dict[str, int]:
+        """Return how many problems there are of each kind."""
+        rows = self._database.rows("SELECT kind, count(*) FROM jobs WHERE state = 'problem' GROUP BY kind")
+        return {row[0]: row[1] for row in rows}
+
+    def oldest_unpainted(self) -> float | None:
+        """Return since when the oldest photo has waited, or been queued; None where none does."""
+        rows = self._database.rows(_OLDEST_UNPAINTED)
+        return None if rows[0][0] is None else float(rows[0][0])
+
     def finished_since(self, at: float) -> tuple[Job, ...]:
         """Return the jobs that were done at ``at``, or later, the first first, without their ``settings``."""
         rows = self._database.rows(_FINISHED_SINCE, at)
@@ -1385,6 +1395,12 @@ _SELECT = "SELECT {} FROM jobs LEFT JOIN plans ON digest = plan".format(
 _LIGHT = ", ".join("NULL AS settings" if column.name == "settings" else column.name for column in fields(Job))
 _RIGHT_IN = "path >= ? AND path < ? AND instr(substr(path, ?), X'2F') = 0"
 _PHOTOS_IN = f"SELECT {_LIGHT} FROM jobs WHERE {_RIGHT_IN} ORDER BY path, turn, finished_at, id"
+_OLDEST_UNPAINTED = """
+    SELECT min(at) FROM (
+        SELECT min(seen_at) AS at FROM jobs WHERE state = 'waiting'
+        UNION ALL SELECT min(queued_at) FROM jobs WHERE state = 'queued'
+    )
+"""
 _FINISHED_SINCE = f"SELECT {_LIGHT} FROM jobs WHERE state = 'done' AND finished_at >= ? ORDER BY finished_at, id"
 _IS_UNFINISHED = f"""
     SELECT EXISTS (SELECT 1 FROM jobs WHERE {_UNFINISHED} AND state <> 'problem' AND {_RIGHT_IN})

@@ -17,6 +17,7 @@ from monet_watch.config import Config
 from monet_watch.contact_sheets import ContactSheets
 from monet_watch.errors import SettingsError
 from monet_watch.messages import Messages, faults_of_addresses
+from monet_watch.metrics import Metrics, faults_of_metrics
 from monet_watch.notices import Notice
 
 __all__ = ["Report", "Reports", "require_reports"]
@@ -37,7 +38,8 @@ def _faults(config: Config) -> Iterator[str]:
     if config.after_painting and shutil.which(config.after_painting[0]) is None:
         program = config.after_painting[0]
         yield f"{place}after_painting: there is no program {program}; name one that is installed, or its path"
-    yield from (place + fault for fault in faults_of_addresses(config.notify.urls))
+    faults = (*faults_of_addresses(config.notify.urls), *faults_of_metrics(config.metrics_file))
+    yield from (place + fault for fault in faults)
 
 
 class Report(Protocol):
@@ -68,7 +70,13 @@ class Reports:
         self._office = office
         self._pass_on = pass_on
         self._after_painting = AfterPainting(office, state, environ)
-        self._reports: tuple[Report, ...] = (ContactSheets(office), self._after_painting, Messages(office))
+        self._metrics = Metrics(office)
+        self._reports: tuple[Report, ...] = (
+            ContactSheets(office),
+            self._after_painting,
+            Messages(office),
+            self._metrics,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -102,3 +110,4 @@ class Reports:
         """Another config holds from now on."""
         self._office.config = config
         self._after_painting.take_over()
+        self._metrics.take_over()

@@ -72,6 +72,7 @@ def test_every_key_is_read(write, etc):
             "after_painting: [bin/tell, now]\nafter_painting_seconds: 5\nignore: ['*.bak', 'a/**']\n"
             "keep_stages: 3\nlimit_megapixels: 12.5\nlimit_megabytes: 64\ndecode_seconds: 9.5\n"
             "notify: {urls: 'json://host', collections: false, problems: false, gather_seconds: 9}\n"
+            "metrics_file: m.prom\n"
             "log: {level: debug, format: json}\n"
             "defaults: {steps: 3, style: turner}\n"
         )
@@ -106,6 +107,7 @@ def test_every_key_is_read(write, etc):
         "limit_megabytes": 64.0,
         "decode_seconds": 9.5,
         "notify": {"urls": ("json://host",), "collections": False, "problems": False, "gather_seconds": 9.0},
+        "metrics_file": etc / "m.prom",
         "log": {"level": "debug", "format": "json"},
         "defaults": {"steps": 3, "style": ("turner",)},
     }
@@ -534,7 +536,7 @@ def test_the_example_sets_every_key_that_has_a_plain_value():
     text = EXAMPLE.read_text(encoding="utf-8")
     set_in_it = {found["key"] for found in KEY.finditer(text) if not found["comment"] and not found["group"]}
     none, empty_lists = (
-        {"state", "threads", "memory_limit", "archive", "cluster"},
+        {"state", "threads", "memory_limit", "archive", "cluster", "metrics_file"},
         {"style_library", "ignore", "active_hours", "after_painting"},
     )
     assert set_in_it == set(Config.model_fields) - none - empty_lists

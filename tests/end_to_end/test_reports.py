@@ -5,7 +5,7 @@ import sys
 import pytest
 from PIL import Image
 
-from tests.end_to_end.house import Home, Photos, program
+from tests.end_to_end.house import Home, Photos, program, wait_until
 from tests.receiver import receiver
 
 pytestmark = pytest.mark.slow
@@ -97,3 +97,20 @@ def test_one_message_tells_of_a_folder_and_one_of_its_problems(tmp_path):
     assert "1 could not be painted:\n- letter.jpg: " in told["monet-watch: 2 new paintings in trip"]
     (problems,) = (text for title, text in told.items() if "problem" in title)
     assert "- trip/letter.jpg: It looks like a text file" in problems
+
+
+def test_the_metrics_file_follows_what_is_painted_and_says_when_the_daemon_has_stopped(tmp_path):
+    home = Home(tmp_path / "home", defaults=QUICK, metrics_file="monet-watch.prom")
+    file = home.folder / "monet-watch.prom"
+    home.drop(Photos.rocket)
+    home.write("letter.jpg", "no photo\n")
+    with home.daemon() as daemon:
+        daemon.wait_for("done", "rocket.jpg")
+        daemon.wait_for("problem", "letter.jpg")
+        done = 'monet_watch_photos{state="done"} 1.0'
+        wait_until(lambda: file.exists() and done in file.read_text(), "the painting in the metrics")
+        lines = file.read_text().splitlines()
+    assert 'monet_watch_problems{kind="NotAPhotoError"} 1.0' in lines
+    assert 'monet_watch_watcher_mode{mode="events"} 1.0' in lines
+    assert "monet_watch_up 1.0" in lines
+    assert "monet_watch_up 0.0" in file.read_text().splitlines()
