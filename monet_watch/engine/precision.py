@@ -27,10 +27,15 @@ def best_precision(device: torch.device) -> Precision:
 
 
 def resolve_precision(wish: Literal["auto", "bf16", "tf32", "fp32"], device: torch.device) -> Precision:
-    """Return ``wish``; what `best_precision` says where it is ``auto``, and fp32 where ``device`` has no tf32."""
-    if wish == "tf32" and not _has_tf32(device):
-        return "fp32"
-    return best_precision(device) if wish == "auto" else wish
+    """Return ``wish``; what `best_precision` says where it is ``auto``, and fp32 where ``device`` lacks what is wished.
+
+    A processor without bf16 emulates it, at up to two hundred times the time and in the memory of fp32.
+    """
+    if wish == "tf32":
+        return "tf32" if _has_tf32(device) else "fp32"
+    if wish == "auto" or (wish == "bf16" and device.type == "cpu"):
+        return best_precision(device)
+    return wish
 
 
 def _has_tf32(device: torch.device) -> bool:

@@ -218,6 +218,7 @@ def test_the_style_picture_is_scaled_by_style_scale_and_never_below_what_the_net
         assert sizes.count({0.75: (24, 36), 0.05: (16, 24)}[scale]) == 1
 
 
+@pytest.mark.usefixtures("bf16_instructions")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_weights_that_make_nothing_but_nan_are_told_at_step_one_with_what_to_do(
     content, style, tiny_convolutions, precision

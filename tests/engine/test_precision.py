@@ -87,6 +87,12 @@ def test_tf32_is_what_nvidia_s_cards_have_since_ampere(monkeypatch, hip, capabil
     assert resolve_precision("tf32", CARD) == expected
 
 
-@pytest.mark.parametrize("wish", ["bf16", "fp32"])
-def test_any_other_wish_is_granted(wish):
-    assert resolve_precision(wish, CPU) == wish
+@pytest.mark.parametrize(("native", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_bf16_on_a_processor_is_granted_where_it_need_not_be_emulated(intel, native, expected):
+    intel(_is_avx512_bf16_supported=native)
+    assert resolve_precision("bf16", CPU) == expected
+
+
+@pytest.mark.parametrize(("wish", "device"), [("bf16", CARD), ("bf16", MAC), ("fp32", CPU)])
+def test_any_other_wish_is_granted(wish, device):
+    assert resolve_precision(wish, device) == wish

@@ -167,6 +167,7 @@ class Failing(VGG19):
 
 
 @pytest.mark.parametrize("first", [1, 5])
+@pytest.mark.usefixtures("bf16_instructions")
 def test_what_fails_in_bf16_only_goes_on_in_fp32_with_a_remark(content, style, tiny_convolutions, first):
     network = Failing(tiny_convolutions, range(first, 1000), precisions=("bf16",))
     last = finished(paint(content, style, PIXELS.with_changes({"precision": "bf16"}), network))
@@ -177,6 +178,7 @@ def test_what_fails_in_bf16_only_goes_on_in_fp32_with_a_remark(content, style, t
     assert last.curve[-1].total < last.curve[0].total
 
 
+@pytest.mark.usefixtures("bf16_instructions")
 def test_what_went_on_in_fp32_stays_in_it_over_a_pause_and_says_so_at_the_end(content, style, tiny_convolutions):
     recipe = PIXELS.with_changes({"precision": "bf16"})
 
@@ -189,6 +191,7 @@ def test_what_went_on_in_fp32_stays_in_it_over_a_pause_and_says_so_at_the_end(co
     assert rest[-1].remarks == whole.remarks and rest[-1].curve == whole.curve
 
 
+@pytest.mark.usefixtures("bf16_instructions")
 def test_what_does_not_fail_in_bf16_stays_in_it(content, style, tiny_network):
     last = finished(paint(content, style, PIXELS.with_changes({"precision": "bf16"}), tiny_network))
 
@@ -570,7 +573,7 @@ def test_with_the_real_network_too_an_interrupted_painting_is_as_good(oxford, ga
 @pytest.mark.slow
 def test_the_delivered_loss_is_that_of_the_objective_on_the_picture_s_bytes(oxford, garden):
     content = resize(data.coffee(), 64, False)
-    recipe = SWIFT.with_changes({"image_size": 64, "steps": 12, "precision": "bf16"})
+    recipe = SWIFT.with_changes({"image_size": 64, "steps": 12, "precision": "auto"})
     last = finished(paint(content, garden, recipe, oxford))
 
     def tensor(picture):
