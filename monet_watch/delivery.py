@@ -164,7 +164,8 @@ def copy_painting(outbox: Outbox, source: PurePosixPath, folder: PurePosixPath, 
     """Give ``photo``, a copy of one that is painted already, the files of ``source`` in ``folder``.
 
     They are in the formats that the original has, whatever the photo's own folder says. Of its stages, those are copied
-    that a painting keeps. Raises OutboxError where a file of the source is gone, or one cannot be written.
+    that a painting keeps, and its moving picture unless somebody has removed that. Raises OutboxError where another
+    file of the source is gone, or one cannot be written.
     """
     original = read_record(outbox, source)
     painting = painting_name(photo.real_path().name)
@@ -172,7 +173,8 @@ def copy_painting(outbox: Outbox, source: PurePosixPath, folder: PurePosixPath, 
     further = {kind: further_name(painting, kind) for kind in original.further}
     names = {original.painting: painting, LOSS_PLOT_NAME: LOSS_PLOT_NAME, **{name: name for name in stages}}
     names |= {original.further[kind]: name for kind, name in further.items()}
-    names |= {name: name for name in (original.timelapse,) if name is not None}
+    timelapse = original.timelapse if original.timelapse and outbox.has(source, original.timelapse) else None
+    names |= {name: name for name in (timelapse,) if name is not None}
     files = {target: outbox.read(source, name) for name, target in names.items()}
     if outbox.has(source, PHOTO_NAME):
         files[PHOTO_NAME] = outbox.read(source, PHOTO_NAME)
@@ -183,6 +185,7 @@ def copy_painting(outbox: Outbox, source: PurePosixPath, folder: PurePosixPath, 
         "painting": painting,
         "further": further,
         "stages": stages,
+        "timelapse": timelapse,
         "copied_from": str(source),
         "after_painting": None,
     }

@@ -159,7 +159,9 @@ def test_the_moving_picture_lies_beside_the_painting_stands_in_the_record_and_go
     copy = copy_painting(outbox, FOLDER, PurePosixPath("b"), commission("b.jpg").photo)
 
     assert copy.timelapse == "timelapse.mp4"
-    assert [(outbox.root / folder / "timelapse.mp4").read_bytes() for folder in (FOLDER, "b")] == [b"a film"] * 2
+    (outbox.root / FOLDER / "timelapse.mp4").unlink()
+    assert copy_painting(outbox, FOLDER, PurePosixPath("c"), commission("c.jpg").photo).timelapse is None
+    assert (outbox.root / "b" / "timelapse.mp4").read_bytes() == b"a film"
 
 
 @pytest.mark.parametrize("missing", ["a.png", "loss.png", "progress_0002.png", "painting.json"])
