@@ -33,6 +33,7 @@ MOST_LISTED = 20
 _QUIET_SECONDS = 10.0  # after a folder's last news: more may be on its way
 _FIRST_PAUSE_SECONDS = 60.0
 _MOST_KEPT = 50  # messages that could not be sent
+_NEWS = ("done", "copied", "problem", "removed", "scanned")  # after which a folder may be finished
 _EXTRA = "pip install 'monet-watch[notify]'"
 
 
@@ -91,7 +92,7 @@ class Messages:
     def heard(self, notice: Notice) -> None:
         """The daemon told something."""
         settings = self._office.config.notify
-        if not settings.urls:
+        if not settings.urls or not (notice.event in _NEWS or notice.level is Level.ERROR):
             return
         with self._lock:
             if notice.event in ("done", "copied"):
