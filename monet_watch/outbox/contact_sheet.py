@@ -24,7 +24,7 @@ from monet_watch.outbox.sheet_files import sheet_comment
 __all__ = ["Head", "Pair", "draw_sheet"]
 
 _WIDTH, _HEIGHT, _DPI = 2400, 3394, 290  # pixels of the largest page, and how many of them an inch has
-_LEAST_WIDTH = 1300  # for the title
+_LEAST_WIDTH = 1400  # for the words above the pictures
 _MARGIN, _COLUMN_GAP, _ROW_GAP, _PAIR_GAP = 90, 56, 44, 10
 _MOST_COLUMNS = 3
 _LEAST_FRAME = 320
@@ -86,7 +86,11 @@ class _Grid:
 
     @property
     def width(self) -> int:
-        return max(_LEAST_WIDTH, 2 * _MARGIN + self.columns * self.cell + (self.columns - 1) * _COLUMN_GAP)
+        return max(_LEAST_WIDTH, self.used_width)
+
+    @property
+    def used_width(self) -> int:
+        return 2 * _MARGIN + self.columns * self.cell + (self.columns - 1) * _COLUMN_GAP
 
     def size(self, pair: Pair) -> tuple[int, int]:
         """The width and height that each picture of ``pair`` has here."""
@@ -98,7 +102,7 @@ def draw_sheet(head: Head, pairs: Sequence[Pair], digest: str) -> Iterator[bytes
     """Draw a sheet of ``pairs``, page after page, as JPEG files that bear ``digest``, a SHA-256 in hexadecimal."""
     grid, pages = _laid_out(pairs)
     for number, page in enumerate(pages, start=1):
-        words = f"{head.summary}   ·   page {number} of {len(pages)}" if len(pages) > 1 else head.summary
+        words = f"{head.summary}  ·  page {number} of {len(pages)}" if len(pages) > 1 else head.summary
         yield _encoded(_drawn(Head(head.title, words), grid, page), digest)
 
 
@@ -106,11 +110,14 @@ def draw_sheet(head: Head, pairs: Sequence[Pair], digest: str) -> Iterator[bytes
 
 
 def _laid_out(pairs: Sequence[Pair]) -> tuple[_Grid, list[list[_Place]]]:
-    """The fewest columns with which one page suffices; where none do, the most, and as many pages as that takes."""
+    """The fewest columns with which one page suffices and is wide enough for the words above it.
+
+    Where none do, the most, and as many pages as that takes.
+    """
     for columns in range(1, _MOST_COLUMNS + 1):
         grid = _grid(columns, pairs)
         pages = list(_pages(grid, pairs))
-        if len(pages) == 1:
+        if len(pages) == 1 and (columns >= len(pairs) or grid.used_width >= _LEAST_WIDTH):
             break
     return grid, pages
 

@@ -159,7 +159,7 @@ def _head(order: SheetOrder, records: Sequence[PaintingRecord]) -> "Head":
     words.append(_days([datetime.fromisoformat(record.times.finished).astimezone() for record in records]))
     if order.problems:
         words.append(f"{order.problems} photo{'s' * (order.problems != 1)} could not be painted")
-    return Head(order.title, "   ·   ".join(words))
+    return Head(order.title, "  ·  ".join(words))
 
 
 def _days(times: Sequence[datetime]) -> str:
