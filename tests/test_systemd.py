@@ -17,6 +17,7 @@ from monet_watch.outbox.files import Outbox
 
 UNITS = Path(__file__).parent.parent / "systemd"
 SYSTEM_UNIT = UNITS / "monet-watch.service"
+RAY_UNIT = UNITS / "monet-watch-ray-worker.service"
 USER_UNIT = UNITS / "user" / "monet-watch.service"
 LONGEST_STOP_SECONDS = 10  # what the daemon promises
 CARDS = {
@@ -71,6 +72,17 @@ def test_systemd_finds_nothing_wrong_with_the_user_unit(with_stand_in, tmp_path)
     environ = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
     done = systemd("systemd-analyze", "--user", "verify", with_stand_in(USER_UNIT), env=environ)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit_of_a_cluster_s_machines(with_stand_in):
+    done = systemd("systemd-analyze", "verify", with_stand_in(RAY_UNIT))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_cluster_s_machine_lets_nobody_in_without_the_token_and_comes_back_by_itself():
+    text, service = RAY_UNIT.read_text(), section(RAY_UNIT, "Service")
+    assert "Environment=RAY_AUTH_MODE=token\n" in text and "Environment=RAY_AUTH_TOKEN_PATH=%d/ray-token\n" in text
+    assert (service["Restart"], section(RAY_UNIT, "Unit")["StartLimitIntervalSec"]) == ("always", "0")
 
 
 def test_the_verification_notices_a_mistake(with_stand_in):

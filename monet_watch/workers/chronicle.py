@@ -3,6 +3,7 @@
 A daemon that starts again finds its painting under way, or finished, and hears the whole of it from the first event.
 """
 
+import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -45,7 +46,7 @@ class Chronicle:
         self._job_id = 0
         self._listener = 0
         self._heard = 0
-        self._offered = False
+        self._greeted = self._offered = self._end_told = False
 
     @property
     def holds(self) -> str:
@@ -99,43 +100,51 @@ class Chronicle:
         with self._changed:
             self._changed.wait_for(lambda: not self.under_way)
 
-    def listen(self) -> Iterator[WorkerEvent]:
-        """Yield what the worker says, from `WorkerReady` to `WorkerDied`, until another listener comes."""
+    def attach(self) -> int:
+        """A listener comes, in place of any other. Returns its number."""
         with self._changed:
             self._listener += 1
-            self._offered = False
+            self._greeted = self._offered = self._end_told = False
             self._changed.notify_all()
-            mine = self._listener
-        greeted = False
-        while (event := self._next(mine, greeted)) is not None:
-            greeted = True
-            yield event
-            if isinstance(event, WorkerDied):
+            return self._listener
+
+    def listen(self) -> Iterator[WorkerEvent]:
+        """Yield what the worker says, from `WorkerReady` to `WorkerDied`, until another listener comes."""
+        mine = self.attach()
+        while (events := self.read(mine, 1)) is not None:
+            yield from events
+            if events and isinstance(events[0], WorkerDied):
                 return
+
+    def read(self, listener: int, most: int) -> list[WorkerEvent] | None:
+        """Return what there is to hear next, up to so many events, or none after a while; None to a former listener."""
+        with self._changed:
+            self._changed.wait_for(lambda: listener != self._listener or self._is_due(), _LOOK_SECONDS)
+            if listener != self._listener:
+                return None
+            return list(itertools.islice(iter(self._due, None), most))
+
+    def _is_due(self) -> bool:
+        if not self._greeted and self._ready is not None:
+            return True
+        return (self._died is not None and not self._end_told) or (self._offered and self._heard < len(self._events))
 
     def _offer(self, job_id: int) -> None:
         self._job_id, self._offered = job_id, True
         self._changed.notify_all()
 
-    def _next(self, listener: int, greeted: bool) -> WorkerEvent | None:
-        """The next event for ``listener``; None when there is another one."""
-        with self._changed:
-            while listener == self._listener:
-                event = self._due(greeted)
-                if event is not None:
-                    return event
-                self._changed.wait(_LOOK_SECONDS)
-        return None
-
-    def _due(self, greeted: bool) -> WorkerEvent | None:
-        if not greeted:
-            return replace(self._ready, holds=self.holds) if self._ready is not None else self._died
+    def _due(self) -> WorkerEvent | None:
+        """The next event; None where there is none at present."""
+        if not self._greeted and self._ready is not None:
+            self._greeted = True
+            return replace(self._ready, holds=self.holds)
         while self._offered and self._heard < len(self._events):
             event = self._events[self._heard]
             self._heard += 1
             if event is not None:
                 return event if isinstance(event, WorkerSaid) else replace(event, job_id=self._job_id)
-        return self._died
+        end, self._end_told = (None if self._end_told else self._died), self._died is not None
+        return end
 
     def _drop_checkpoints(self) -> None:
         places = [place for place, event in enumerate(self._events) if isinstance(event, JobCheckpoint)]

@@ -246,10 +246,23 @@ class _Link:
                 self._say(WorkerWaits(f"the cluster has no room for it ({self._studios.cluster.demand})"))
 
     def _events(self, actor: "ActorHandle[RayStudio]") -> Iterator[WorkerEvent]:
+        """What the actor says. Ray's client, which ``ray://`` stands for, cannot stream: there it is asked for more."""
+        if self._studios.cluster.address.startswith("ray://"):
+            yield from self._read_events(actor)
+            return
         options = {"num_returns": "streaming", "_generator_backpressure_num_objects": _AHEAD}
         reference: ray.ObjectRef[WorkerEvent]
         for reference in actor.listen.options(**options).remote():
             yield ray.get(reference)
+
+    def _read_events(self, actor: "ActorHandle[RayStudio]") -> Iterator[WorkerEvent]:
+        attached: ray.ObjectRef[int] = actor.attach.remote()
+        listener = ray.get(attached)
+        while not self._dismissed.is_set():
+            events: list[WorkerEvent] | None = ray.get(actor.read.remote(listener))
+            if events is None:
+                return
+            yield from events
 
     # Speaking.
 

@@ -20,6 +20,7 @@ from monet_watch.workers.local import LocalWorker
 __all__ = ["Studio", "WeightsData"]
 
 _LOOK_SECONDS = 1.0
+_MOST_AT_ONCE = 16  # events
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,15 @@ class Studio:
         finally:
             self._listeners -= 1
             self._lonely_since = time.monotonic()
+
+    def attach(self) -> int:
+        """Begin to listen by `read`, where nothing can be streamed; see `Chronicle.attach`."""
+        return self._chronicle.attach()
+
+    def read(self, listener: int) -> list[WorkerEvent] | None:
+        """Return what there is to hear, as `Chronicle.read`."""
+        self._lonely_since = time.monotonic()
+        return self._chronicle.read(listener, _MOST_AT_ONCE)
 
     def offer(self, job: PaintJob) -> None:
         """Begin ``job``, or go on with it if it is what is being painted. Whatever else is under way is given up."""
