@@ -74,12 +74,6 @@ class RayHead:
         assert process.poll() is None, log.read_text()
         return process
 
-    def kill_node(self, node: subprocess.Popen[bytes]) -> None:
-        """End one node's processes at once."""
-        for pid in [each for each in self.pids() if os.getsid(each) == node.pid] + [node.pid]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
     def kill_all(self) -> None:
         """End every process of the cluster at once, as a power cut would."""
         for pid in self.pids():

@@ -9,6 +9,7 @@ import importlib.util
 import math
 import os
 import queue
+import tempfile
 import threading
 import time
 from multiprocessing.connection import Connection
@@ -279,17 +280,27 @@ class _DriverProcess:
 def _drive(connection: Connection, cluster: Cluster, weights: WeightsFile, allowance: Allowance) -> None:
     set_up_process()
     leave_no_core()
-    _be_quiet()
-    try:
-        _require_ray()
-        _use_token(cluster)
-    except WorkerError as error:
-        connection.send(Unreachable(str(error)))
-        return
-    from monet_watch.workers.ray_driver import drive
+    with tempfile.TemporaryFile() as said:
+        _speak_into(said.fileno())
+        try:
+            _require_ray()
+            _use_token(cluster)
+            from monet_watch.workers.ray_driver import connect, drive
 
-    drive(connection, cluster, weights, allowance)
+            connected = connect(cluster, weights, said)
+        except (WorkerError, OSError) as error:
+            connection.send(Unreachable(str(error)))
+            return
+    with open(os.devnull, "wb") as nothing:  # noqa: PTH123 (a device)
+        _speak_into(nothing.fileno())
+    drive(connection, cluster, connected, allowance)
     os._exit(0)  # actors go on: nothing is taken down that ray would take down
+
+
+def _speak_into(descriptor: int) -> None:
+    """Ray says a lot to the standard error by itself; what matters of it is told in our own words."""
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
 
 
 def _require_ray() -> None:
@@ -307,11 +318,3 @@ def _use_token(cluster: Cluster) -> None:
     named = not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}.isdisjoint(os.environ)
     if named or (Path.home() / _TOKEN_FILE).is_file():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-
-
-def _be_quiet() -> None:
-    """Ray says a lot to the standard error by itself; what matters of it is told in our own words."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    os.dup2(nothing, 2)
-    os.close(nothing)

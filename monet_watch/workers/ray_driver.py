@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import IO, Any
 
 import ray
 import ray.exceptions
@@ -39,11 +39,10 @@ from monet_watch.workers.cluster import (
     Order,
     Report,
     Said,
-    Unreachable,
 )
 from monet_watch.workers.studio import Studio, WeightsData
 
-__all__ = ["RayStudio", "connect", "drive"]
+__all__ = ["Joined", "RayStudio", "connect", "drive"]
 
 _KNOCK_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
@@ -68,36 +67,34 @@ class RayStudio(Studio):
         return (os.getpid(), *super().pids())
 
 
-def drive(connection: Connection, cluster: Cluster, weights: WeightsFile, allowance: Allowance) -> None:
-    """Connect to ``cluster``, then do what is ordered on ``connection`` until its other end is gone.
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """This process is a driver of a cluster: what there is to report of it, and the weights in its object store."""
 
-    Runs as the main function of a process.
-    """
-    try:
-        dashboard = connect(cluster)
-        nodes = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
-        studios = _Studios(cluster, ray.put(WeightsData.of(weights)), allowance)
-    except (WorkerError, OSError) as error:
-        connection.send(Unreachable(str(error)))
-        return
-    connection.send(Connected(nodes, dashboard))
-    with contextlib.suppress(EOFError, OSError):
-        _Driver(connection, studios).run()
+    report: Connected
+    weights: "ray.ObjectRef[WeightsData]"
 
 
-def connect(cluster: Cluster) -> str:
-    """Make this process a driver of ``cluster``, and return the address of Ray's dashboard, empty if there is none.
+def connect(cluster: Cluster, weights: WeightsFile, said: IO[bytes]) -> Joined:
+    """Make this process a driver of ``cluster``. ``said`` is the file that its standard error goes into.
 
-    Raises WorkerError, which says why it cannot be one, and what to do.
+    Raises WorkerError, which says why it cannot be one, and what to do, and OSError.
     """
     _knock(cluster.address)
     try:
         context = ray.init(cluster.address, namespace=cluster.namespace, log_to_driver=False, configure_logging=False)
-    except ray.exceptions.AuthenticationError as error:
-        raise WorkerError(f"{cluster.words} wants an authentication token.", _TOKEN_REMEDY) from error
     except Exception as error:  # the boundary: ray raises what its parts raise
-        raise _explained(cluster, error) from error
-    return str(context.dashboard_url or "")
+        said.seek(0)
+        raise _explained(cluster, error, said.read().decode("utf-8", "replace")) from error
+    nodes = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
+    return Joined(Connected(nodes, str(context.dashboard_url or "")), ray.put(WeightsData.of(weights)))
+
+
+def drive(connection: Connection, cluster: Cluster, joined: Joined, allowance: Allowance) -> None:
+    """Do what is ordered on ``connection`` until its other end is gone. Runs as the main function of a process."""
+    connection.send(joined.report)
+    with contextlib.suppress(EOFError, OSError):
+        _Driver(connection, _Studios(cluster, joined.weights, allowance)).run()
 
 
 def _knock(address: str) -> None:
@@ -114,12 +111,15 @@ def _knock(address: str) -> None:
         ) from error
 
 
-def _explained(cluster: Cluster, error: Exception) -> WorkerError:
+def _explained(cluster: Cluster, error: Exception, said: str) -> WorkerError:
+    """What to tell of ``error``; that a token was refused, Ray says to the standard error alone."""
     text = " ".join(str(error).split())
+    if isinstance(error, ray.exceptions.AuthenticationError) and "no authentication token" in text:
+        return WorkerError(f"{cluster.words} wants an authentication token, and there is none.", _TOKEN_REMEDY)
     if re.search("version.*mismatch", text, re.IGNORECASE):
         remedy = "Install the same versions of ray and Python on this machine and on the cluster's nodes."
         return WorkerError(f"{cluster.words} speaks another version: {text}", remedy)
-    if "InvalidAuthToken" in text or "Unauthenticated" in text:
+    if re.search("InvalidAuthToken|Unauthenticated|AuthenticationError", text + said):
         return WorkerError(f"{cluster.words} does not accept the authentication token.", _TOKEN_REMEDY)
     remedy = "Check cluster.address in the config, and the token (see README); `ray status` on the head says how it is."
     return WorkerError(f"{cluster.words} cannot be used: {text or type(error).__name__}", remedy)
