@@ -112,9 +112,10 @@ class Chronicle:
         """Yield what the worker says, from `WorkerReady` to `WorkerDied`, until another listener comes."""
         mine = self.attach()
         while (events := self.read(mine, 1)) is not None:
-            yield from events
-            if events and isinstance(events[0], WorkerDied):
-                return
+            for event in events:  # not `yield from`: Ray sends into a generator, and a list's iterator takes nothing
+                yield event
+                if isinstance(event, WorkerDied):
+                    return
 
     def read(self, listener: int, most: int) -> list[WorkerEvent] | None:
         """Return what there is to hear next, up to so many events, or none after a while; None to a former listener."""

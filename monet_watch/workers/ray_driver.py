@@ -13,6 +13,7 @@ import re
 import socket
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ _KNOCK_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 _WAITING_SECONDS = 60.0  # between two signs of life of a worker for which the cluster has no room
 _ANSWER_SECONDS = 30.0
+_END_SECONDS = 5.0  # that dismissed actors may take, at the end of this process
 _RESTARTS = 3  # of an actor whose process or node was lost; then the daemon makes another one
 _AHEAD = 16  # events that the cluster sends before they were taken
 _THREADS = 16  # of an actor: its listener, those before it that have not ended yet, and short calls
@@ -186,13 +188,20 @@ class _Driver:
         while True:
             order: Order | Close = self._connection.recv()
             if isinstance(order, Close):
+                self._wait_for_ends()
                 return
             if isinstance(order, Hire):
                 link = _Link(order.worker, self._studios, self._report)
                 self._links[order.worker] = link
                 link.start()
             elif order.worker in self._links:
-                self._links[order.worker].orders.put(order)
+                self._links[order.worker].take(order)
+
+    def _wait_for_ends(self) -> None:
+        """Those who were dismissed give back what they held before this process goes."""
+        until = time.monotonic() + _END_SECONDS
+        for link in self._links.values():
+            link.wait_for_end(until)
 
     def _report(self, report: Report) -> None:
         with self._sending, contextlib.suppress(OSError):  # the daemon is gone: so is this process, in a moment
@@ -209,6 +218,16 @@ class _Link:
         self._report = report
         self._actor: ActorHandle[RayStudio] | None = None
         self._dismissed = threading.Event()
+        self._ending = False
+        self._ended = threading.Event()
+
+    def take(self, order: Order) -> None:
+        self._ending = self._ending or isinstance(order, Dismiss)
+        self.orders.put(order)
+
+    def wait_for_end(self, until: float) -> None:
+        if self._ending:
+            self._ended.wait(max(0.0, until - time.monotonic()))
 
     def start(self) -> None:
         threading.Thread(target=self._listen, name=f"events of {self._worker}", daemon=True).start()
@@ -281,6 +300,7 @@ class _Link:
             case Dismiss(timeout_seconds=seconds):
                 self._dismissed.set()
                 self._end(seconds)
+                self._ended.set()
                 self._report(Dismissed(self._worker))
 
     def _offer(self, actor: "ActorHandle[RayStudio]", job: PaintJob) -> None:
@@ -304,7 +324,7 @@ def _require_same_version(version: str) -> None:
 
 def _how_it_was_lost(error: Exception) -> WorkerDied:
     """What is said of an actor that is lost. The painting itself runs beside it: it is not to blame."""
-    text = " ".join(str(error).split())
+    text = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split()))
     if "ModuleNotFoundError" in text and "monet_watch" in text:
         return WorkerDied("monet-watch is not installed on a node of the cluster; install the same version there", True)
     match error:
@@ -313,4 +333,4 @@ def _how_it_was_lost(error: Exception) -> WorkerDied:
         case ray.exceptions.RayActorError():
             return WorkerDied("its actor or its node was lost", blameless=True)
         case _:
-            return WorkerDied(f"the cluster has lost it: {type(error).__name__}: {text[:300]}", blameless=True)
+            return WorkerDied(f"the cluster has lost it: {type(error).__name__}: {text[-300:]}", blameless=True)
