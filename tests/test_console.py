@@ -216,12 +216,13 @@ def test_half_a_cell_is_a_pixel_the_upper_one_in_the_letters_colour_the_lower_in
     ("width", "height", "options"),
     [
         (80, 24, {"color_system": None}),
+        (80, 24, {"no_color": True}),
         (80, 24, {"color_system": "standard"}),
         (80, 24, {"legacy_windows": True}),
         (40, 24, {}),
         (80, 14, {}),
     ],
-    ids=["no colour", "eight colours", "old Windows", "narrow", "low"],
+    ids=["no colour", "NO_COLOR", "eight colours", "old Windows", "narrow", "low"],
 )
 def test_without_colours_or_room_the_picture_is_left_out_and_the_rest_told(width, height, options):
     _, lines = in_colours(PICTURED, width, height, **options)

@@ -139,7 +139,8 @@ def _encodable(segments: Iterable[Segment], encoding: str) -> Iterable[Segment]:
 
 def _has_colours(console: Console) -> bool:
     """Whether half a cell can be shown in a colour of its own."""
-    return console.color_system in _COLOURS and not console.legacy_windows and console.encoding.startswith("utf")
+    plain = console.no_color or console.legacy_windows or not console.encoding.startswith("utf")
+    return console.color_system in _COLOURS and not plain
 
 
 def _fitting(sections: Sequence[_Section], room: int | None, gap: int) -> list[int]:
