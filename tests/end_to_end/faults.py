@@ -40,6 +40,7 @@ class Needs(StrEnum):
     PHOTO = "a photo"
     COPY = "a copy of a photo that is painted"
     PROBLEM = "a file that cannot be painted"
+    TOUCHED = "a problem whose file was touched"
     GONE = "a problem whose file is gone"
     BEGUN = "a painting under way when the last run was killed"
     DELIVERED = "a painting whose record is written, and the ledger was not told"
@@ -92,9 +93,11 @@ FAULT_POINTS: Mapping[str, Moment] = {
     "a record read back": Moment(f"{_LEDGER}.remember", _AFTER, needs=Needs.EMPTY_LEDGER),
     "all records read back": Moment("monet_watch.checkpoints:Checkpoints.keep_only", _BEFORE, needs=Needs.EMPTY_LEDGER),
     # The photo is seen, and is whole.
-    **_ledger("wait"),
+    **_ledger("add"),
+    **_ledger("wait", Needs.TOUCHED),
     "scan committed": Moment("monet_watch.arrivals:Arrivals.scanned", _AFTER),
-    **_ledger("queue"),
+    **_ledger("queue_untouched"),
+    **_ledger("queue", Needs.COPY),
     # It begins.
     **_ledger("place"),
     **_ledger("start"),

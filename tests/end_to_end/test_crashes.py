@@ -76,6 +76,10 @@ class House(Home):
         del self.problems[name]
         (self.inbox / name).unlink()
 
+    def touch_problem(self) -> None:
+        time_of_it = next(self._seeds)
+        os.utime(self.inbox / next(iter(self.problems)), (time_of_it, time_of_it))
+
     def lose_the_ledger(self) -> None:
         for path in self.state.glob("ledger.sqlite3*"):
             path.unlink()
@@ -134,6 +138,9 @@ def prepare(house: House, moment: Moment) -> None:
             house.drop_copy(next(iter(house.photos)))
         case Needs.PROBLEM:
             house.drop_problem()
+        case Needs.TOUCHED:
+            house.run()  # the ledger may have been lost since, and be told of nothing
+            house.touch_problem()
         case Needs.GONE:
             house.remove_problem()
         case Needs.EMPTY_LEDGER:
@@ -145,7 +152,7 @@ def prepare(house: House, moment: Moment) -> None:
             house.drop_photo()
             kill(house, "ledger not told: finish")
         case Needs.PHOTO:
-            house.drop_photo("trip/" if len(house.photos) % 2 else "")
+            house.drop_photo(f"trip-{len(house.photos)}/")  # those before may be put away meanwhile, with their folder
 
 
 def kill(house: House, fault: str) -> None:
