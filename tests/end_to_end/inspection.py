@@ -90,8 +90,8 @@ def _half_written(home: Home) -> Iterator[str]:
     for folder, record in _records(home):
         yield from (f"{folder} lacks {name}" for name in _names(record) if not (folder / name).is_file())
         lengths = {len(column) for column in vars(record.curve).values()}
-        if lengths != {record.recipe.steps}:
-            yield f"{folder}: curves of {lengths} steps instead of {record.recipe.steps}"
+        if len(lengths) != 1 or (record.reason == "all steps taken" and lengths != {record.recipe.steps}):
+            yield f"{folder}: curves of {lengths} steps instead of {record.recipe.steps} ({record.reason})"
 
 
 def _names(record: PaintingRecord) -> set[str]:
