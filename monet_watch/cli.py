@@ -317,7 +317,8 @@ def _overview(settings: "Config") -> "tuple[Overview, bool]":
     from monet_watch.service import is_held
 
     with read_ledger(settings, os.environ) as ledger:
-        overview, running = looking_ahead(ledger.overview(), ledger), is_held(state_folder(settings, os.environ))
+        overview = looking_ahead(ledger.overview(), ledger, settings.hours(), time.time())
+        running = is_held(state_folder(settings, os.environ))
     return (overview if running else replace(overview, watch=None)), running  # else it was noted by one that was killed
 
 

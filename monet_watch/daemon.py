@@ -632,7 +632,8 @@ class Daemon:
     def _show(self) -> None:
         if self._changed and self._parts.clock() >= self._view_at:
             began = self._parts.clock()
-            overview = looking_ahead(self._parts.ledger.overview(), self._parts.ledger)
+            ledger = self._parts.ledger
+            overview = looking_ahead(ledger.overview(), ledger, self._parts.hours, self._parts.now())
             self._parts.view.update(overview)
             self._parts.notifier.status(_status_line(overview))
             took = self._parts.clock() - began  # which grows with the number of photos

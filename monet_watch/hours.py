@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 
 __all__ = ["ActiveHours", "Range"]
 
@@ -16,6 +17,8 @@ _RANGE = re.compile(r"\s*(\d{1,2}):(\d{2})\s*[-–]\s*(\d{1,2}):(\d{2})\s*", re.
 _DAY_MINUTES = 24 * 60
 _AROUND = range(-2, 2)  # days: yesterday's ranges may reach into today, wherever clocks are set
 _COMING = range(-2, 8)  # a range that clocks skip on one night is there on the next
+_DAY_SECONDS = 86_400
+_FAR_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,23 @@ class ActiveHours:
             return at
         return min(start for start, end in self._stretches(at, _COMING) if at < start < end)
 
+    def after(self, at: float, seconds: float) -> float:
+        """Return when so many ``seconds`` in which painting is wanted have passed since ``at``.
+
+        Where that takes more than a month it is about that moment, whatever clocks do in between.
+        """
+        if not self.ranges:
+            return at + seconds
+        share = _minutes_of_a_day(self.ranges) / _DAY_MINUTES
+        if seconds > _FAR_DAYS * share * _DAY_SECONDS:
+            return at + seconds / share
+        while True:
+            at = self.next_start(at)
+            left = max(end for start, end in self._stretches(at, _AROUND) if start <= at < end) - at
+            if seconds <= left:
+                return at + seconds
+            at, seconds = at + left, seconds - left
+
     def _stretches(self, at: float, days: Iterable[int]) -> Iterator[tuple[float, float]]:
         """When the ranges begin and end, of days counted from that of the moment ``at``."""
         today = datetime.fromtimestamp(at, self.zone).date()
@@ -85,3 +105,10 @@ class ActiveHours:
             is_later = datetime.fromtimestamp(middle, self.zone).replace(tzinfo=None) > shown
             before, after = (before, middle) if is_later else (middle, after)
         return after
+
+
+@lru_cache(maxsize=16)
+def _minutes_of_a_day(ranges: tuple[Range, ...]) -> int:
+    """In how many minutes of an ordinary day painting is wanted."""
+    ends = ((each.start, each.end + (_DAY_MINUTES if each.end <= each.start else 0)) for each in ranges)
+    return len({minute % _DAY_MINUTES for start, end in ends for minute in range(start, end)})

@@ -402,8 +402,9 @@ class Measure:
 class Outlook:
     """What is to be expected: of each painting under way, by the number of its job, and of all that is to be painted.
 
-    ``remaining_seconds`` and ``expected_steps`` say when each is done, ``curves`` what its loss was, thinned out where
-    there were many steps. What cannot be told yet is left out; ``all_seconds`` is None then.
+    ``remaining_seconds`` and ``expected_steps`` say when each is done, the time in which painting rests included;
+    ``curves`` what its loss was, thinned out where there were many steps. What cannot be told yet is left out;
+    ``all_seconds`` is None then.
     """
 
     remaining_seconds: Mapping[int, float] = field(default_factory=dict)

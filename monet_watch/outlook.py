@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from monet_watch.ledger import Job, Ledger, Measure, Outlook, Overview, StepTaken
+from monet_watch.hours import ActiveHours
+from monet_watch.ledger import PAUSED_KEY, Job, Ledger, Measure, Outlook, Overview, StepTaken
 from monet_watch.plan import Plan
 from monet_watch.recipes import Recipe
 from monet_watch.remaining import Awaiting, Estimator, Painted, Underway, until_all_is_done
@@ -12,12 +13,28 @@ from monet_watch.remaining import Awaiting, Estimator, Painted, Underway, until_
 __all__ = ["looking_ahead", "outlook_of"]
 
 
-def looking_ahead(overview: Overview, ledger: Ledger) -> Overview:
-    """Return ``overview`` with its outlook. Raises LedgerError."""
+def looking_ahead(overview: Overview, ledger: Ledger, hours: ActiveHours, now: float) -> Overview:
+    """Return ``overview`` with its outlook, as it is ``now``. Raises LedgerError.
+
+    What is left of paintings includes the time in which painting rests, outside its ``hours``. While it is paused
+    nobody knows when anything will be done.
+    """
     measures = ledger.measures()
     steps = {job.id: ledger.steps_taken(job.id) for job in overview.running}
     awaiting = [Awaiting(_recipe(settings), count) for settings, count in ledger.queued_settings()]
-    return replace(overview, outlook=outlook_of(overview.running, steps, measures, awaiting))
+    outlook = outlook_of(overview.running, steps, measures, awaiting)
+    if ledger.noted(PAUSED_KEY):
+        return replace(overview, outlook=replace(outlook, remaining_seconds={}, all_seconds=None))
+    return replace(overview, outlook=_with_rest(outlook, hours, now))
+
+
+def _with_rest(outlook: Outlook, hours: ActiveHours, now: float) -> Outlook:
+    """The outlook, if painting rests outside its ``hours``."""
+    left = {number: hours.after(now, seconds) - now for number, seconds in outlook.remaining_seconds.items()}
+    total = outlook.all_seconds
+    return replace(
+        outlook, remaining_seconds=left, all_seconds=None if total is None else hours.after(now, total) - now
+    )
 
 
 def outlook_of(

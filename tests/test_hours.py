@@ -174,6 +174,34 @@ def test_the_next_start_is_the_first_active_moment(wanted, moment):
         assert start == now or not wanted.active(now + share * (start - 1 - now))
 
 
+def test_seconds_of_wanted_hours_are_counted_across_the_rests_between_them():
+    nights = hours("22:00-07:00")
+    assert nights.after(at("2026-11-25 23:00"), 3600) == at("2026-11-26 00:00")
+    assert nights.after(at("2026-11-25 12:00"), 3600) == at("2026-11-25 23:00")
+    assert nights.after(at("2026-11-26 06:00"), 2 * 3600) == at("2026-11-26 23:00")
+    assert nights.after(at("2026-11-26 06:00"), 20 * 3600) == at("2026-11-28 23:00")
+    assert hours().after(at("2026-11-26 06:00"), 20 * 3600) == at("2026-11-27 02:00")
+
+
+@given(SOME_HOURS, MOMENTS, st.integers(60, 86400))
+@settings(max_examples=30, deadline=None)
+def test_as_many_seconds_are_wanted_until_then_as_were_asked_for(wanted, moment, seconds):
+    now = int(moment.timestamp() / 60) * 60.0
+    then = wanted.after(now, seconds)
+    assume(then < now + 4 * 86400)
+    whole = int(then / 60) * 60
+    counted = sum(60 * wanted.active(minute) for minute in range(int(now), whole, 60))
+    counted += (then - whole) * wanted.active(whole)
+    assert counted == pytest.approx(seconds, abs=60)  # clocks are set within a minute
+
+
+@pytest.mark.parametrize("texts", [("22:00-07:00",), ("00:00-06:00", "05:00-09:00")])
+def test_what_takes_months_is_known_to_the_day(texts):
+    """Nine hours a day: so many times nine hours are so many days."""
+    start = at("2026-11-25 12:00")
+    assert hours(*texts).after(start, 100 * 9 * 3600) == pytest.approx(start + 100 * 86400, abs=86400)
+
+
 @given(st.sampled_from(list(CHANGES)), st.integers(0, 1), MINUTES, MINUTES)
 @settings(max_examples=10, deadline=None)
 def test_a_change_of_the_clocks_makes_no_night_begin_twice(zone, which, start, end):

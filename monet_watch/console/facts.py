@@ -18,7 +18,8 @@ def overview_json(overview: Overview) -> dict[str, Any]:
     - ``config_fault``: why the config's file, as it is, is not in force; None while it is
     - ``trouble``: what keeps paintings waiting, or a device from being used, until it passes; None where nothing does
     - ``counts``: number of jobs by state: ``waiting``, ``queued``, ``running``, ``done``, ``problem``
-    - ``remaining_seconds``: about how long all that is queued and being painted takes; None while nobody knows
+    - ``remaining_seconds``: in about how long all that is queued and being painted is done, with the hours in which
+      painting rests; None while nobody knows, or while it is paused
     - ``running``: ``photo``, ``job``, ``step``, ``steps``, ``expected_steps``, ``loss``, ``seconds_per_step``,
       ``remaining_seconds``, ``worker``, ``started_at``, ``width``, ``height``
     - ``queued``: ``photo``, ``job``, ``queued_at``
