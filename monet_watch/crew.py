@@ -70,7 +70,8 @@ class Place:
     """A device, and whoever works there at the moment. ``hire`` counts the workers that it has had.
 
     ``deaths`` are those in a row, with no job brought to its end between them, ``failed_starts`` those of them that
-    came before the network was loaded; ``last_words`` is the last one's reason. ``silent_seconds`` is how long nothing
+    came before the network was loaded; ``last_words`` is the last one's reason, ``waits_for`` what keeps a worker from
+    beginning. ``silent_seconds`` is how long nothing
     was heard of a worker that has something to do. ``speed`` is the work (see `monet_watch.scheduling`) that its
     paintings took, by the second, ``styles`` the keys of the settings that its worker painted with lately, ``failed``
     the jobs whose last attempt was here and ended with the worker.
@@ -93,6 +94,7 @@ class Place:
     speed: float | None = None
     kind: Kind = Kind.HOME
     idle_since: float | None = None
+    waits_for: str = ""
     styles: deque[str] = field(default_factory=lambda: deque(maxlen=_STYLES_REMEMBERED))
     failed: deque[int] = field(default_factory=lambda: deque(maxlen=_FAILURES_REMEMBERED))
 
@@ -348,6 +350,7 @@ class Crew:
         place.hire += 1
         place.restart_at = place.ready = place.longest_step = None
         place.styles.clear()
+        place.waits_for = ""
         place.silent_seconds = 0.0
         number, hire = place.number, place.hire
         place.worker = self._make_worker(place.device, lambda event: self._post(FromWorker(number, hire, event)))

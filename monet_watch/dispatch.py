@@ -259,7 +259,11 @@ class Dispatch:
             self._look_after(job)
 
     def handle(self, message: FromWorker) -> None:
-        """Do what a worker's event calls for; the last words of one that has been replaced are not heard."""
+        """Do what a worker's event calls for.
+
+        Of one that has been replaced nothing is heard, and of one that was dismissed neither that it is ready nor that
+        it has died: that may have been under way when it was.
+        """
         place = self._crew.whose(message)
         if place is None:
             return
@@ -267,13 +271,15 @@ class Dispatch:
         match message.event:
             case DevicesFound(devices):
                 self._crew.has_found(place, devices)
-            case WorkerReady() as ready:
+            case WorkerReady() as ready if place.worker is not None:
                 self._on_ready(place, ready)
-            case WorkerDied(reason, blameless):
+            case WorkerDied(reason, blameless) if place.worker is not None:
                 self._on_death(place, reason, blameless)
             case WorkerSaid(text):
                 self._tell("worker-said", f"The worker on {place.device} says: {text}", place.job or "")
-            case WorkerWaits():
+            case WorkerWaits(reason):
+                self._on_wait(place, reason)
+            case WorkerReady() | WorkerDied():
                 pass
             case event if place.job is not None and event.job_id == place.job.id:
                 self._on_job_event(place, place.job, event)
@@ -285,6 +291,12 @@ class Dispatch:
         self._chooser.look_again()
         text = f"{ready.where} is ready: {ready.device_name}, {ready.precision}, {ready.threads} threads."
         self._tell("worker-ready", text, details={"device": ready.device})
+
+    def _on_wait(self, place: Place, reason: str) -> None:
+        """What it waits for is told once, while nobody else paints: a crew that grows as it can is in no trouble."""
+        if reason != place.waits_for and not self._crew.ready_count:
+            self._tell("worker-waits", f"The worker on {place.device} waits: {reason}.", level=Level.WARNING)
+        place.waits_for = reason
 
     def _on_death(self, place: Place, reason: str, blameless: bool = False) -> None:
         job = place.job

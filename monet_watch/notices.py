@@ -32,8 +32,8 @@ class Notice:
 
     Events: ``started``, ``watching``, ``scanned``, ``waiting``, ``queued``, ``painting``, ``step``, ``snapshot``,
     ``done``, ``copied``, ``removed``, ``problem``, ``settings``, ``settings-broken``, ``settings-mended``,
-    ``worker-ready``, ``worker-said``, ``worker-died``, ``asked``, ``resting``, ``config``, ``config-broken``,
-    ``contact-sheet``, ``after-painting``, ``notify``, ``stopping``, ``stopped``.
+    ``worker-ready``, ``worker-waits``, ``worker-said``, ``worker-died``, ``asked``, ``resting``, ``config``,
+    ``config-broken``, ``contact-sheet``, ``after-painting``, ``notify``, ``stopping``, ``stopped``.
     """
 
     event: str

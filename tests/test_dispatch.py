@@ -7,11 +7,13 @@ from pathlib import PurePosixPath
 import pytest
 
 from monet_watch.aftercare import Aftercare
+from monet_watch.crew import FromWorker
 from monet_watch.errors import WorkerError
 from monet_watch.inbox.hints import FileTouched
 from monet_watch.ledger import JobState
 from monet_watch.outbox.files import Outbox
 from monet_watch.requests import Act, Request
+from monet_watch.workers.base import WorkerWaits
 from monet_watch.workers.memory import tiny_png
 from tests.rehearsal import Rehearsal
 
@@ -409,6 +411,30 @@ def test_late_words_of_a_worker_that_was_replaced_are_not_heard(house):
     house.turn()
     assert house.states("a.jpg") == ["running"]
     assert len(house.workers) == 2
+
+
+def test_what_was_under_way_from_a_worker_when_it_was_dismissed_is_not_held_against_its_place(tmp_path):
+    with Rehearsal(tmp_path, automatic=False, hang_seconds=5.0) as house:
+        first = house.worker
+        post = first._send
+        while not house.told("worker-died"):
+            house.advance(5.0)
+        (place,) = house.dispatch._crew.places
+        assert place.worker is None
+        first._send, first._alive = post, True
+        first.ready()
+        first.die("it was ended by SIGKILL")
+        house.turn()
+        assert place.ready is None and place.deaths == 1
+        assert len(house.told("worker-died")) == 1
+
+
+def test_what_keeps_the_only_worker_from_beginning_is_told_once(tmp_path):
+    with Rehearsal(tmp_path, automatic=False) as house:
+        (place,) = house.dispatch._crew.places
+        for _ in range(3):
+            house.dispatch.handle(FromWorker(place.number, place.hire, WorkerWaits("the cluster has no room for it")))
+        assert house.told("worker-waits") == ["The worker on cpu waits: the cluster has no room for it."]
 
 
 def test_a_painting_that_cannot_be_written_is_kept_and_written_later_without_being_painted_again(house):
