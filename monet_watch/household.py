@@ -515,8 +515,11 @@ def _with_cluster(make_local: WorkerFactory, cluster: RayCluster) -> WorkerFacto
 
 
 def _ray_cluster(given: ClusterSettings, config: Config, weights_file: WeightsFile, state: Path) -> RayCluster:
-    """The cluster, where actors of this daemon are known by its machine and its state folder."""
-    mark = hashlib.sha256(f"{socket.gethostname()}:{state}".encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    """The cluster, where actors of this daemon are known by its machine, its state folder, and what they paint with."""
+    threads = config.threads or (max(1, int(given.cpus_per_worker)) if not given.gpus_per_worker else None)
+    allowance = Allowance(threads, config.memory_limit, nice=config.nice, decode_seconds=config.decode_seconds)
+    whose = (socket.gethostname(), str(state), weights_file.sha256, allowance, given.gpus_per_worker)
+    mark = hashlib.sha256(repr(whose).encode("utf-8", "surrogateescape")).hexdigest()[:12]
     cluster = Cluster(
         given.address,
         f"monet-watch-{mark}",
@@ -525,8 +528,6 @@ def _ray_cluster(given: ClusterSettings, config: Config, weights_file: WeightsFi
         given.linger_seconds,
         given.token_file,
     )
-    threads = config.threads or (max(1, int(given.cpus_per_worker)) if not given.gpus_per_worker else None)
-    allowance = Allowance(threads, config.memory_limit, nice=config.nice, decode_seconds=config.decode_seconds)
     return RayCluster(cluster, weights_file, allowance)
 
 

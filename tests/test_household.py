@@ -328,3 +328,14 @@ class TestAsk:
         assert home.run(stream) is Outcome.PROBLEMS
         with home.ledger() as ledger:
             assert [job.state for job in ledger.known(PurePosixPath("a.jpg"))] == [JobState.QUEUED]
+
+
+@pytest.mark.parametrize("other", ["weights", "memory"])
+def test_actors_that_paint_with_other_weights_or_another_memory_limit_are_not_this_daemon_s(tmp_path, home, other):
+    def namespace(sha256: str, **overrides: object) -> str:
+        config = load_config(home.config_file, {"cluster": {}, **overrides})
+        weights = WeightsFile("oxford", tmp_path / "weights", sha256)
+        return household._ray_cluster(config.cluster, config, weights, tmp_path)._cluster.namespace
+
+    assert namespace("a") == namespace("a")
+    assert namespace("a") != (namespace("b") if other == "weights" else namespace("a", memory_limit="1 GiB"))
