@@ -51,16 +51,16 @@ class Chronicle:
     @property
     def holds(self) -> str:
         """The identity of the painting that is told of, if that is under way or finished; else empty."""
-        last = self._events[-1] if self._events else None
-        return "" if self._job is None or isinstance(last, JobFailed | JobStopped) else self._job.identity
+        with self._changed:
+            last = self._events[-1] if self._events else None
+            return "" if self._job is None or isinstance(last, JobFailed | JobStopped) else self._job.identity
 
     @property
     def under_way(self) -> bool:
         """Whether a painting is."""
-        ends = JobFinished | JobFailed | JobStopped
-        return (
-            self._died is None and self._job is not None and not (self._events and isinstance(self._events[-1], ends))
-        )
+        with self._changed:
+            has_ended = bool(self._events) and isinstance(self._events[-1], JobFinished | JobFailed | JobStopped)
+            return self._died is None and self._job is not None and not has_ended
 
     def write(self, event: WorkerEvent) -> None:
         """The worker has said ``event``."""

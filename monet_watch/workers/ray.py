@@ -6,6 +6,7 @@ loop only gets messages, and neither waits for ray nor ends with it.
 
 import contextlib
 import importlib.util
+import itertools
 import math
 import os
 import queue
@@ -50,6 +51,7 @@ __all__ = ["RayCluster", "RayWorker"]
 _CONNECT_SECONDS = 60.0
 _KILL_SECONDS = 10.0
 _LOOK_SECONDS = 0.5
+_HIRES = itertools.count(1)
 _TOKEN_FILE = Path(".ray/auth_token")  # in the home folder, where Ray looks for it
 
 
@@ -82,6 +84,7 @@ class RayWorker:
 
     def __init__(self, name: str, cluster: RayCluster, post: Post) -> None:
         self._name = name
+        self.key = f"{name} ({next(_HIRES)})"  # what a former worker of this name has said is not its own
         self._cluster = cluster
         self._post = post
         self._driver: _DriverProcess | None = None
@@ -109,11 +112,11 @@ class RayWorker:
         """Begin ``job``. If the actor is lost, `WorkerDied` follows in its place."""
         if self._driver is not None:
             self._monitor.offered()
-        self._order(OfferTo(self._name, job))
+        self._order(OfferTo(self.key, job))
 
     def cancel(self) -> None:
         """Ask the job under way to stop after the present step."""
-        self._order(CancelAt(self._name))
+        self._order(CancelAt(self.key))
 
     def alive(self) -> bool:
         """Whether somebody listens to it, or its end was told."""
@@ -135,7 +138,7 @@ class RayWorker:
         self._monitor.ended()
         if self._driver is None:
             return
-        self._order(Dismiss(self._name, timeout_seconds))
+        self._order(Dismiss(self.key, timeout_seconds))
         self._gone.wait(timeout_seconds)
         self._driver.remove(self)
 
@@ -190,15 +193,14 @@ class _DriverProcess:
         with self._lock:
             if self._ended:
                 return False
-            self._workers[worker.name] = worker
-        self.order(Hire(worker.name))
+            self._workers[worker.key] = worker
+        self.order(Hire(worker.key))
         return True
 
     def remove(self, worker: RayWorker) -> None:
         """Serve ``worker`` no more. Without any, the process ends."""
         with self._lock:
-            if self._workers.get(worker.name) is worker:
-                del self._workers[worker.name]
+            self._workers.pop(worker.key, None)
             if self._workers or self._ended:
                 return
             self._ended = True

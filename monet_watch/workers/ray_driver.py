@@ -50,6 +50,7 @@ _LOOK_SECONDS = 1.0
 _WAITING_SECONDS = 60.0  # between two signs of life of a worker for which the cluster has no room
 _ANSWER_SECONDS = 30.0
 _END_SECONDS = 5.0  # that dismissed actors may take, at the end of this process
+_ATTEND_SECONDS = 30.0  # between two words to an actor that somebody listens; less where it lingers for less
 _RESTARTS = 3  # of an actor whose process or node was lost; then the daemon makes another one
 _AHEAD = 16  # events that the cluster sends before they were taken
 _THREADS = 16  # of an actor: its listener, those before it that have not ended yet, and short calls
@@ -183,6 +184,7 @@ class _Driver:
         self._studios = studios
         self._sending = threading.Lock()
         self._links: dict[str, _Link] = {}
+        self._leaving: list[_Link] = []
 
     def run(self) -> None:
         while True:
@@ -194,14 +196,18 @@ class _Driver:
                 link = _Link(order.worker, self._studios, self._report)
                 self._links[order.worker] = link
                 link.start()
+            elif isinstance(order, Dismiss) and order.worker in self._links:
+                link = self._links.pop(order.worker)
+                self._leaving = [*(each for each in self._leaving if not each.ended.is_set()), link]
+                link.dismiss(order.timeout_seconds)
             elif order.worker in self._links:
-                self._links[order.worker].take(order)
+                self._links[order.worker].orders.put(order)
 
     def _wait_for_ends(self) -> None:
         """Those who were dismissed give back what they held before this process goes."""
         until = time.monotonic() + _END_SECONDS
-        for link in self._links.values():
-            link.wait_for_end(until)
+        for link in self._leaving:
+            link.ended.wait(max(0.0, until - time.monotonic()))
 
     def _report(self, report: Report) -> None:
         with self._sending, contextlib.suppress(OSError):  # the daemon is gone: so is this process, in a moment
@@ -209,29 +215,26 @@ class _Driver:
 
 
 class _Link:
-    """One worker: an actor, and the two threads that serve it."""
+    """One worker: an actor, and the two threads that serve it; a third one ends it, whatever the others wait for."""
 
     def __init__(self, worker: str, studios: _Studios, report: Any) -> None:
-        self.orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+        self.orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
+        self.ended = threading.Event()
         self._worker = worker
         self._studios = studios
         self._report = report
         self._actor: ActorHandle[RayStudio] | None = None
+        self._is_there = threading.Event()
         self._dismissed = threading.Event()
-        self._ending = False
-        self._ended = threading.Event()
-
-    def take(self, order: Order) -> None:
-        self._ending = self._ending or isinstance(order, Dismiss)
-        self.orders.put(order)
-
-    def wait_for_end(self, until: float) -> None:
-        if self._ending:
-            self._ended.wait(max(0.0, until - time.monotonic()))
 
     def start(self) -> None:
         threading.Thread(target=self._listen, name=f"events of {self._worker}", daemon=True).start()
         threading.Thread(target=self._speak, name=f"orders to {self._worker}", daemon=True).start()
+
+    def dismiss(self, timeout_seconds: float) -> None:
+        self._dismissed.set()
+        self.orders.put(None)
+        threading.Thread(target=self._end, args=(timeout_seconds,), name=f"end of {self._worker}", daemon=True).start()
 
     def _say(self, event: WorkerEvent) -> None:
         if not self._dismissed.is_set():
@@ -242,7 +245,11 @@ class _Link:
     def _listen(self) -> None:
         try:
             self._actor = self._studios.take()
+            if self._dismissed.is_set():
+                _kill(self._actor)  # whoever dismissed it may have come before there was anybody to end
+                return
             self._wait_for_room(self._actor)
+            self._is_there.set()
             for event in self._events(self._actor):
                 self._say(event)
             died = WorkerDied("another daemon has taken it over", blameless=True)
@@ -286,34 +293,42 @@ class _Link:
     # Speaking.
 
     def _speak(self) -> None:
+        seconds = min(_ATTEND_SECONDS, self._studios.cluster.linger_seconds / 3)
         while not self._dismissed.is_set():
-            order = self.orders.get()
             with contextlib.suppress(ray.exceptions.RayError):  # who listens hears what has become of the actor
-                self._obey(order)
+                try:
+                    self._obey(self.orders.get(timeout=seconds))
+                except queue.Empty:
+                    self._attend()
 
-    def _obey(self, order: Order) -> None:
+    def _attend(self) -> None:
+        if self._actor is not None and self._is_there.is_set():
+            ray.get(self._actor.attend.remote())
+
+    def _obey(self, order: Order | None) -> None:
         match order:
             case OfferTo(job=job) if self._actor is not None:
                 self._offer(self._actor, job)
             case CancelAt() if self._actor is not None:
                 ray.get(self._actor.cancel.remote())
-            case Dismiss(timeout_seconds=seconds):
-                self._dismissed.set()
-                self._end(seconds)
-                self._ended.set()
-                self._report(Dismissed(self._worker))
 
     def _offer(self, actor: "ActorHandle[RayStudio]", job: PaintJob) -> None:
         """The photo's bytes go through the object store, and from there to the node."""
         ray.get(actor.offer.remote(ray.put(job)))
 
     def _end(self, seconds: float) -> None:
-        if self._actor is None:
-            return
-        with contextlib.suppress(ray.exceptions.RayError, TimeoutError):
-            ray.get(self._actor.close.remote(seconds), timeout=seconds + _LOOK_SECONDS)
-        with contextlib.suppress(ray.exceptions.RayError, ValueError):
-            ray.kill(self._actor)
+        actor = self._actor
+        if actor is not None:
+            with contextlib.suppress(ray.exceptions.RayError, TimeoutError):
+                ray.get(actor.close.remote(seconds), timeout=seconds + _LOOK_SECONDS)
+            _kill(actor)
+        self.ended.set()
+        self._report(Dismissed(self._worker))
+
+
+def _kill(actor: "ActorHandle[RayStudio]") -> None:
+    with contextlib.suppress(ray.exceptions.RayError, ValueError):
+        ray.kill(actor)
 
 
 def _require_same_version(version: str) -> None:

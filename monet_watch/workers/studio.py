@@ -47,7 +47,7 @@ class WeightsData:
 class Studio:
     """A worker process and what it has said. Its methods may run at the same time, in several threads.
 
-    ``end`` is called when nobody has listened for ``linger_seconds`` and nothing is being painted.
+    ``end`` is called when nobody has said to listen for ``linger_seconds`` and nothing is being painted.
     """
 
     def __init__(
@@ -55,7 +55,6 @@ class Studio:
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="monet-watch-")
         self._chronicle = Chronicle()
-        self._listeners = 0
         self._lonely_since = time.monotonic()
         self._offering = threading.Lock()
         file = weights.unpacked(Path(self._folder.name))
@@ -77,12 +76,12 @@ class Studio:
 
     def listen(self) -> Iterator[WorkerEvent]:
         """Yield what the worker says, as `Chronicle.listen`."""
-        self._listeners += 1
-        try:
-            yield from self._chronicle.listen()
-        finally:
-            self._listeners -= 1
-            self._lonely_since = time.monotonic()
+        self.attend()
+        yield from self._chronicle.listen()
+
+    def attend(self) -> None:
+        """Somebody listens: to be called now and then, for who listens to a stream may be gone without a word."""
+        self._lonely_since = time.monotonic()
 
     def attach(self) -> int:
         """Begin to listen by `read`, where nothing can be streamed; see `Chronicle.attach`."""
@@ -90,7 +89,7 @@ class Studio:
 
     def read(self, listener: int) -> list[WorkerEvent] | None:
         """Return what there is to hear, as `Chronicle.read`."""
-        self._lonely_since = time.monotonic()
+        self.attend()
         return self._chronicle.read(listener, _MOST_AT_ONCE)
 
     def offer(self, job: PaintJob) -> None:
@@ -119,8 +118,8 @@ class Studio:
     def _linger(self, linger_seconds: float, end: Callable[[], None]) -> None:
         while True:
             time.sleep(_LOOK_SECONDS)
-            if self._listeners or self._chronicle.under_way:
-                self._lonely_since = time.monotonic()
+            if self._chronicle.under_way:
+                self.attend()
             elif time.monotonic() - self._lonely_since > linger_seconds:
                 self.close(0)
                 end()

@@ -390,3 +390,26 @@ def test_a_daemon_that_is_killed_and_started_again_goes_on_with_the_painting_and
     assert numbers == list(range(1 if fresh.ready.holds else checkpoint.number + 1, 61))
     assert isinstance(events[-1], JobFinished) and len(events[-1].curve) == 60
     assert fresh.mailbox.empty()
+
+
+def test_an_actor_to_which_nobody_listens_any_more_gives_its_room_back(tiny_weights, head):
+    cluster = Cluster(head.address, f"test-{uuid.uuid4().hex}", 0, 0.5, 2, head.token_file)
+    before = set(painters(head))
+    place = Place(lambda post: RayCluster(cluster, tiny_weights, Allowance(threads=1)).worker("ray:1", post))
+    place.begin()
+    (mine,) = set(painters(head)) - before
+    place.worker.forsake()
+    wait_until(lambda: not lives(mine))
+
+
+def test_an_actor_is_dismissed_though_it_waits_for_the_end_of_a_painting_that_hangs(make_place, make_job):
+    place = make_place("ray")
+    place.begin()
+    place.worker.offer(make_job(steps=1000))
+    place.events_until(JobStep)
+    painter = place.painter()
+    os.kill(painter, signal.SIGSTOP)
+    place.restart_daemon()
+    place.worker.offer(make_job())
+    place.worker.stop(timeout_seconds=1)
+    wait_until(lambda: not lives(painter))
