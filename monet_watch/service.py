@@ -29,6 +29,7 @@ __all__ = [
     "Notifier",
     "ReloadAsked",
     "StopAsked",
+    "held_since",
     "holder",
     "is_alive",
     "is_held",
@@ -210,6 +211,13 @@ def holder(state_folder: Path) -> int | None:
     with contextlib.suppress(OSError, ValueError):
         return int((state_folder / _HOLDER_NAME).read_text(encoding="ascii"))
     return None
+
+
+def held_since(state_folder: Path) -> float:
+    """Return when whoever holds the state folder took it, in seconds since the epoch; 0 where it has left no word."""
+    with contextlib.suppress(OSError):
+        return (state_folder / _HOLDER_NAME).stat().st_mtime
+    return 0.0
 
 
 def is_alive(number: int | None) -> bool:

@@ -12,7 +12,7 @@ from monet_watch.errors import AlreadyRunningError, SettingsError
 from monet_watch.finding import read_ledger
 from monet_watch.household import folder_settings
 from monet_watch.ledger import CONFIG_FAULT_KEY, HEARTBEAT_KEY
-from monet_watch.service import holder, is_held
+from monet_watch.service import held_since, holder, is_held
 from monet_watch.wording import duration
 
 __all__ = ["check_daemon", "check_settings", "check_units", "run_systemctl"]
@@ -49,7 +49,8 @@ def check_settings(premises: Premises) -> Iterator[Finding]:
         yield wrong("settings", fault, "Its folder waits until it is mended; `monet-watch check` tells of it, too.")
     if not faults:
         count = len(folders)
-        yield fine("settings", f"{count} folder{'s have' if count != 1 else ' has'} settings or a style of its own")
+        words = "folder has settings or a style of its" if count == 1 else "folders have settings or a style of their"
+        yield fine("settings", f"{count} {words} own")
 
 
 def check_daemon(premises: Premises) -> Iterator[Finding]:
@@ -59,8 +60,9 @@ def check_daemon(premises: Premises) -> Iterator[Finding]:
         return
     number = holder(premises.state)
     with read_ledger(premises.config, premises.environ) as ledger:
-        silent = premises.now() - float(ledger.noted(HEARTBEAT_KEY) or 0)
+        heard_at = float(ledger.noted(HEARTBEAT_KEY) or 0)  # maybe of one that ran before, and has stopped
         fault = ledger.noted(CONFIG_FAULT_KEY)
+    silent = premises.now() - max(heard_at, held_since(premises.state))
     if silent > _SILENT_SECONDS:
         text = f"It runs (process {number}), but has not gone round its loop for {duration(silent)}."
         yield wrong("daemon", text, f"Start it again: systemctl restart monet-watch, or kill {number}.")

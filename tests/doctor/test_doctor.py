@@ -231,10 +231,21 @@ class TestService:
     def test_a_daemon_that_goes_round_is_fine_and_one_that_hangs_is_not(self, house, tmp_path):
         assert verdicts(check_daemon, house()) == [Verdict.NOTE]
         with single_instance(tmp_path / "state"), Ledger.open(tmp_path / "state" / LEDGER_NAME) as ledger:
+            os.utime(tmp_path / "state/lock.pid", (NOW - 3600, NOW - 3600))
             ledger.note(HEARTBEAT_KEY, str(NOW - 5))
             (found,) = check_daemon(house())
             assert (found.verdict, str(os.getpid()) in found.text) == (Verdict.FINE, True)
             ledger.note(HEARTBEAT_KEY, str(NOW - 600))
+            assert "10 min" in only_wrong(check_daemon, house()).text
+
+    @pytest.mark.parametrize("last_word", ["", str(NOW - 12 * 3600)])
+    def test_a_daemon_that_has_just_started_is_not_blamed_for_the_time_before(self, house, tmp_path, last_word):
+        with single_instance(tmp_path / "state"), Ledger.open(tmp_path / "state" / LEDGER_NAME) as ledger:
+            ledger.note(HEARTBEAT_KEY, last_word)
+            started = tmp_path / "state/lock.pid"
+            os.utime(started, (NOW - 5, NOW - 5))
+            assert verdicts(check_daemon, house()) == [Verdict.FINE]
+            os.utime(started, (NOW - 600, NOW - 600))
             assert "10 min" in only_wrong(check_daemon, house()).text
 
     def test_a_config_that_the_daemon_has_refused_is_wrong(self, house, tmp_path):
