@@ -10,7 +10,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from monet_watch.clerk import Clerk, Office
@@ -95,13 +95,24 @@ class AfterPainting:
             return
         if self._since() is None:
             self._note(self._wanted_at)
-        for job in self._due():
+        self._settle_all(self._due())
+
+    def _settle_all(self, jobs: Sequence[Job]) -> None:
+        """Settle each; one whose record cannot be written keeps nobody waiting, and stays due. Raises OutboxError."""
+        fault: OutboxError | None = None
+        for job in jobs:
             if self._clerk.ending and not self._office.once:
                 return
-            self._settle(job)
+            try:
+                self._settle(job)
+            except OutboxError as error:
+                fault = fault or error
+                continue
             self._settled.add(job.id)
-            if job.finished_at is not None:
+            if fault is None and job.finished_at is not None:
                 self._note(max(job.finished_at, self._since() or 0.0))
+        if fault is not None:
+            raise fault
 
     def _due(self) -> list[Job]:
         """What is finished and was not dealt with, the first finished first."""

@@ -11,7 +11,9 @@ import pytest
 from monet_watch.after_painting import SINCE_NAME, AfterPainting
 from monet_watch.clerk import Office
 from monet_watch.config import load_config
+from monet_watch.errors import OutboxError
 from monet_watch.notices import Notice
+from monet_watch.outbox.files import write_whole
 from monet_watch.outbox.record import CommandFacts, PaintingRecord
 from tests.end_to_end.house import wait_until
 from tests.rehearsal import Rehearsal
@@ -83,6 +85,23 @@ def test_what_was_painted_before_a_kill_and_not_begun_is_run_by_the_next_start(h
     paint(house, "a.jpg")  # nobody heard of it
     Desk(house).finish()
     assert runs(house) == ["a.jpg"]
+
+
+def test_a_painting_whose_record_cannot_be_written_keeps_no_other_waiting_and_stays_due(house, monkeypatch):
+    def refusing(path: Path, data: bytes) -> None:
+        if path.parent.name == "a":
+            raise OutboxError(f"{path} cannot be written.", "Grant the right.")
+        write_whole(path, data)
+
+    paint(house, "a.jpg", "b.jpg")
+    with monkeypatch.context() as patch:
+        patch.setattr("monet_watch.after_painting.write_whole", refusing)
+        desk = Desk(house)
+        desk.finish()
+    assert runs(house) == ["b.jpg"]
+    assert [notice.event for notice in desk.told] == ["after-painting", "problem"]
+    Desk(house).finish()
+    assert runs(house) == ["b.jpg", "a.jpg"]
 
 
 def test_one_that_was_begun_before_a_kill_is_not_run_again_and_the_record_says_so(house):
