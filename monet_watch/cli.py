@@ -319,7 +319,9 @@ def _overview(settings: "Config") -> "tuple[Overview, bool]":
     with read_ledger(settings, os.environ) as ledger:
         overview = looking_ahead(ledger.overview(), ledger, settings.hours(), time.time())
         running = is_held(state_folder(settings, os.environ))
-    return (overview if running else replace(overview, watch=None)), running  # else it was noted by one that was killed
+    if not running:  # then it was noted by one that was killed
+        overview = replace(overview, watch=None, workers=())
+    return overview, running
 
 
 def _watch_status(settings: "Config", as_json: bool) -> None:

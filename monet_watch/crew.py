@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from monet_watch.forecast import pixels_in_one_piece
-from monet_watch.ledger import Job
+from monet_watch.ledger import Job, WorkerState
 from monet_watch.roster import Kind, Seat, wanted
 from monet_watch.scheduling import IdleWorker
 from monet_watch.troubles import pause
-from monet_watch.workers.base import JobStep, Post, Worker, WorkerEvent, WorkerReady, pace
+from monet_watch.workers.base import Health, JobStep, Post, Worker, WorkerEvent, WorkerReady, pace
 
 __all__ = ["AUTO", "HANG_SECONDS", "RAY", "Crew", "FromWorker", "Place", "Remote", "WorkerFactory"]
 
@@ -74,7 +74,8 @@ class Place:
     beginning. ``silent_seconds`` is how long nothing
     was heard of a worker that has something to do. ``speed`` is the work (see `monet_watch.scheduling`) that its
     paintings took, by the second, ``styles`` the keys of the settings that its worker painted with lately, ``failed``
-    the jobs whose last attempt was here and ended with the worker.
+    the jobs whose last attempt was here and ended with the worker. ``painted`` counts the photos that were painted
+    here, ``failures`` all deaths.
     """
 
     number: int
@@ -97,6 +98,8 @@ class Place:
     waits_for: str = ""
     styles: deque[str] = field(default_factory=lambda: deque(maxlen=_STYLES_REMEMBERED))
     failed: deque[int] = field(default_factory=lambda: deque(maxlen=_FAILURES_REMEMBERED))
+    painted: int = 0
+    failures: int = 0
 
     @property
     def idle(self) -> bool:
@@ -161,6 +164,25 @@ class Place:
         if isinstance(event, JobStep):
             self.pace = pace(self.pace, event.seconds)
             self.longest_step = max(self.longest_step or 0.0, event.seconds)
+        elif isinstance(event, WorkerReady):
+            self.waits_for = ""
+
+    def state(self, retry_at: float | None) -> WorkerState:
+        """How its worker is, for people; another one is started at ``retry_at``, in seconds since the epoch."""
+        known = self.worker.capabilities() if self.worker is not None else None
+        health = self.worker.health() if self.worker is not None else Health.ENDED
+        return WorkerState(
+            device=known.device if known is not None else self.device,
+            health=health.value,
+            node=known.node if known is not None else "",
+            photo=str(self.job.path) if self.job is not None else "",
+            seconds_per_step=self.pace,
+            step_seconds=tuple(sorted(known.step_seconds.items())) if known is not None else (),
+            painted=self.painted,
+            failures=self.failures,
+            waits_for=self.last_words if retry_at is not None else self.waits_for,
+            retry_at=retry_at,
+        )
 
 
 class Crew:
@@ -253,6 +275,12 @@ class Crew:
         place.worker = place.ready = place.restart_at = None
         place.failed_starts = 0
 
+    def states(self, now: float) -> tuple[WorkerState, ...]:
+        """Return how each worker is, and each that is to be started; ``now`` is in seconds since the epoch."""
+        ahead = now - self._clock()
+        staffed = (place for place in self.places if not place.vacant)
+        return tuple(place.state(None if place.restart_at is None else place.restart_at + ahead) for place in staffed)
+
     def next_due(self) -> float | None:
         """When a worker is to be started, on the clock; those that hang are found whenever somebody looks."""
         return min((place.restart_at for place in self.places if place.restart_at is not None), default=None)
@@ -308,6 +336,7 @@ class Crew:
         place.last_words = reason
         place.failed_starts = 0 if place.ready is not None else place.failed_starts + 1
         place.deaths += 1
+        place.failures += 1
         if place.worker is not None:
             place.worker.stop(0)
         place.worker = place.ready = place.job = None

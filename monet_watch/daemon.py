@@ -576,6 +576,7 @@ class Daemon:
         self._renew_claim()
         if self._is_due("heartbeat", HEARTBEAT_SECONDS):
             self._parts.ledger.note(HEARTBEAT_KEY, str(self._parts.now()))
+            self._parts.ledger.note_workers(self._parts.dispatch.workers())
             self._look_for_ledger()
         if self._is_due("tidy", HOUSEKEEPING_SECONDS):
             self._parts.tidy()
@@ -651,6 +652,7 @@ class Daemon:
             self._parts.dispatch.close(0.0 if at_once else 2.0)
             self._parts.ledger.note(HEARTBEAT_KEY, str(self._parts.now()))
             self._parts.ledger.note(TROUBLE_KEY, "")
+            self._parts.ledger.note_workers(())
             self._note_watch(mode="", reason="", trouble="")
             self._parts.view.update(self._parts.ledger.overview())
         self._tell("stopped", "Stopped; what is queued goes on at the next start.")

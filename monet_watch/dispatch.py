@@ -26,7 +26,7 @@ from monet_watch.delivery import (
 from monet_watch.errors import LedgerUnavailableError, OutboxError, PhotoError, SettingsError, WorkerError
 from monet_watch.forecast import Forecast
 from monet_watch.inbox.survey import InboxGoneError, UnreadablePhotoError, read_photo
-from monet_watch.ledger import Job, JobState, Ledger
+from monet_watch.ledger import Job, JobState, Ledger, WorkerState
 from monet_watch.notices import Level, Listener, tell
 from monet_watch.outbox.files import Outbox, progress_name
 from monet_watch.outbox.record import PaintingRecord, PhotoFacts
@@ -166,6 +166,10 @@ class Dispatch:
     def paused(self) -> bool:
         """Whether no queued job is begun: by somebody's wish, or because of something that passes."""
         return self._suspended or self._resting or self._all_wait
+
+    def workers(self) -> tuple[WorkerState, ...]:
+        """How each worker is, and each that is to be started."""
+        return self._crew.states(self._parts.now())
 
     @property
     def trouble(self) -> str:
@@ -545,6 +549,7 @@ class Dispatch:
         except LedgerUnavailableError:
             place.job = job  # the event is heard once more when the ledger can be written again
             raise
+        place.painted += isinstance(event, JobFinished)
 
     def _take_in(self, place: Place, job: Job, event: JobFinished | JobFailed | JobStopped) -> None:
         match event:

@@ -79,6 +79,7 @@ __all__ = [
     "StepTaken",
     "WatchState",
     "WholePhoto",
+    "WorkerState",
 ]
 
 HEARTBEAT_KEY = "heartbeat"
@@ -103,6 +104,8 @@ OUTBOX_KEY = "outbox"
 """The note that says on which mount the outbox lies, as `Whereabouts` writes it."""
 
 _WATCH_KEY = "watch"  # of the note of how the inbox is watched
+
+_WORKERS_KEY = "workers"  # of the note of how the workers are
 
 TROUBLE_KEY = "trouble"
 """The note that says in words what keeps paintings waiting until it passes; empty where nothing does."""
@@ -424,6 +427,7 @@ class Overview:
     painted at present (paused, or not the hour for it); empty while painting goes on. ``config_fault`` says why the
     config's file, as it is, is not in force. ``outlook`` is empty until somebody has looked ahead
     (`monet_watch.outlook`). ``sketches`` are what the running paintings look like, by the number of the job.
+    ``workers`` are the daemon's, as of its last heartbeat.
     """
 
     counts: Mapping[JobState, int]
@@ -439,6 +443,7 @@ class Overview:
     watch: "WatchState | None" = None
     outlook: Outlook = field(default_factory=Outlook)
     sketches: Mapping[int, Sketch] = field(default_factory=dict)
+    workers: "tuple[WorkerState, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,6 +462,30 @@ class WatchState:
     scanned_at: float | None = None
     restarted_at: float | None = None
     restarted_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """How one of a daemon's workers is, or the place of one that is to be started.
+
+    ``device`` is what it paints on, or what was asked for while that is not known; ``node`` names the machine where
+    that is not this one. ``health`` is a `monet_watch.workers.base.Health`, ``photo`` what it paints, relative to the
+    inbox, empty where it paints none. ``seconds_per_step`` is that of its last painting, ``step_seconds`` by size:
+    pairs of pixels and seconds, the smallest first. ``painted`` counts photos, and ``failures`` how often a worker
+    died, hung or could not be started there, both since the daemon started. ``waits_for`` says why there is none, or
+    why it cannot begin, and ``retry_at`` when another one is started, in seconds since the epoch.
+    """
+
+    device: str
+    health: str
+    node: str = ""
+    photo: str = ""
+    seconds_per_step: float | None = None
+    step_seconds: tuple[tuple[int, float], ...] = ()
+    painted: int = 0
+    failures: int = 0
+    waits_for: str = ""
+    retry_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -1196,6 +1225,7 @@ class Ledger:
                 config_fault=self.noted(CONFIG_FAULT_KEY) or "",
                 watch=self.watch_state(),
                 sketches=self.sketches(),
+                workers=self.worker_states(),
             )
 
     # Notes.
@@ -1219,6 +1249,14 @@ class Ledger:
         """Return how the inbox is, or was, watched; None before the first time."""
         noted = self.noted(_WATCH_KEY)
         return WatchState(**json.loads(noted)) if noted else None
+
+    def note_workers(self, states: Sequence[WorkerState]) -> None:
+        """Keep how the workers are."""
+        self.note(_WORKERS_KEY, json.dumps([asdict(state) for state in states]))
+
+    def worker_states(self) -> tuple[WorkerState, ...]:
+        """Return how the workers are, or were when the daemon that noted it ended without a word."""
+        return tuple(map(_worker_state, json.loads(self.noted(_WORKERS_KEY) or "[]")))
 
     # Upkeep.
 
@@ -1516,6 +1554,11 @@ def _paces(steps: Sequence[tuple[int, float]], sizes: Sequence[tuple[int, int]])
 
 def _first(jobs: tuple[Job, ...]) -> Job | None:
     return jobs[0] if jobs else None
+
+
+def _worker_state(facts: dict[str, Any]) -> WorkerState:
+    sizes = tuple((pixels, seconds) for pixels, seconds in facts.pop("step_seconds"))
+    return WorkerState(**facts, step_seconds=sizes)
 
 
 def _name(job: Job) -> str:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from monet_watch import __version__
 from monet_watch.cli import EXIT_INTERRUPTED, EXIT_PROBLEM, EXIT_SETTINGS, app
-from monet_watch.ledger import LEDGER_NAME, Ledger
+from monet_watch.ledger import LEDGER_NAME, Ledger, WorkerState
 from monet_watch.service import single_instance
 from monet_watch.workers.memory import tiny_png
 from tests.outbox.gallery.exhibits import hang, record_of
@@ -68,6 +68,18 @@ def test_status_counts_and_says_whether_the_daemon_runs(folder):
             assert json.loads(call("status", "--config", "config.yaml", "--json").stdout)["daemon_running"] is True
             assert "The daemon is running." in call("status", "--config", "config.yaml").stdout
         assert "The daemon is not running." in call("status", "--config", "config.yaml").stdout
+
+
+def test_status_tells_of_workers_while_the_daemon_that_noted_them_runs(folder):
+    (folder / "state").mkdir()
+    with Ledger.open(folder / "state" / LEDGER_NAME) as ledger:
+        ledger.note_workers([WorkerState("cuda:1", "idle", painted=7)])
+        killed = json.loads(call("status", "--config", "config.yaml", "--json").stdout)
+        assert killed["workers"] == []
+        with single_instance(folder / "state"):
+            (worker,) = json.loads(call("status", "--config", "config.yaml", "--json").stdout)["workers"]
+            assert (worker["device"], worker["painted"]) == ("cuda:1", 7)
+            assert "cuda:1  idle  7 painted" in call("status", "--config", "config.yaml").stdout
 
 
 def test_a_config_may_come_from_the_environment(folder):

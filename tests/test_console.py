@@ -30,7 +30,7 @@ from monet_watch.console import (
     overview_json,
     render_overview,
 )
-from monet_watch.ledger import Job, JobState, Outlook, Overview, WatchState
+from monet_watch.ledger import Job, JobState, Outlook, Overview, WatchState, WorkerState
 from monet_watch.notices import Level, Notice
 from monet_watch.printable import printable
 from monet_watch.sketch import Sketch
@@ -346,6 +346,59 @@ def test_a_terminal_without_unicode_gets_signs_that_it_can_show():
     assert "inbox > /srv" in text
     assert "été/??.jpg" in text
     assert "==" in text
+
+
+WORKERS = (
+    WorkerState("cuda:0", "painting", "rack-2", "holiday/a.jpg", 1.83, ((262144, 1.8),), painted=12),
+    WorkerState("cuda:1", "idle", painted=3, failures=2, seconds_per_step=0.04),
+    WorkerState("cuda:2", "ended", failures=1, waits_for="The driver is gone.", retry_at=NOW),
+    WorkerState("ray:4", "loading", waits_for="There is no room in the cluster."),
+)
+
+
+def test_a_status_says_of_each_worker_what_it_does_how_fast_and_what_it_waits_for():
+    at = f"{datetime.fromtimestamp(NOW):%H:%M}"
+    lines = rendered(replace(overview(), workers=WORKERS), width=80)
+    assert lines[lines.index("Workers") :] == [
+        "Workers",
+        "  cuda:0 on rack-2  paints holiday/a.jpg  1.83 s/step · 12 painted",
+        "  cuda:1            idle  25.0 steps/s · 3 painted · 2 failures",
+        f"  cuda:2            failed; tried again at {at}  0 painted · 1 failure",
+        "    The driver is gone.",
+        "  ray:4             waits  0 painted",
+        "    There is no room in the cluster.",
+    ]
+
+
+def test_programs_are_told_all_that_is_known_of_each_worker():
+    first, *_, third, _ = overview_json(replace(overview(), workers=WORKERS))["workers"]
+    assert first == {
+        "device": "cuda:0",
+        "node": "rack-2",
+        "health": "painting",
+        "photo": "holiday/a.jpg",
+        "seconds_per_step": 1.83,
+        "step_seconds": [{"pixels": 262144, "seconds": 1.8}],
+        "painted": 12,
+        "failures": 0,
+        "waits_for": None,
+        "retry_at": None,
+    }
+    at = datetime.fromtimestamp(NOW, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert (third["waits_for"], third["retry_at"]) == ("The driver is gone.", at)
+
+
+def test_a_live_view_tells_of_workers_where_there_are_several():
+    assert "Workers" in rendered(replace(overview(), workers=WORKERS), height=24)
+    assert "Workers" not in rendered(replace(overview(), workers=WORKERS[:1]), height=24)
+
+
+@pytest.mark.parametrize("width", [20, 40, 59, 60, 80])
+def test_workers_fit_into_any_width_whatever_the_photos_are_called(width):
+    workers = [replace(each, photo=name) for each in WORKERS for name in HOSTILE_NAMES]
+    for line in rendered(replace(overview(), workers=tuple(workers)), width=width):
+        assert cell_len(line) <= width
+        assert printable(line) == line
 
 
 def test_a_status_says_how_the_inbox_is_watched_and_what_keeps_it_from_that():

@@ -6,7 +6,7 @@ import pytest
 
 from monet_watch.crew import Crew
 from monet_watch.forecast import pixels_in_one_piece
-from monet_watch.ledger import Job, JobState
+from monet_watch.ledger import Job, JobState, WorkerState
 from monet_watch.recipes import Recipe
 from monet_watch.workers.base import PaintJob, PictureFile, WorkerReady
 from monet_watch.workers.memory import MemoryWorker
@@ -208,3 +208,40 @@ def test_a_worker_that_replaces_another_has_measured_no_style_and_is_as_fast_as_
     crew.hurry()
     crew.replace_dead()
     assert (place.as_idle().speed, place.as_idle().styles) == (300.0, frozenset())
+
+
+def test_a_worker_is_told_with_its_device_its_photo_and_what_its_steps_took(office):
+    office.begin()
+    office.workers[-1].begin()
+    office.workers[-1].step(3)
+    (state,) = office.crew.states(now=0.0)
+    (size, seconds), *others = state.step_seconds
+    assert (state.device, state.node, state.health, state.photo) == ("cpu", "", "painting", "a.jpg")
+    assert state.seconds_per_step == pytest.approx(office.place.pace)
+    assert office.workers[-1].capabilities().seconds_per_step(size) == pytest.approx(seconds)
+    assert (others, state.failures, state.waits_for, state.retry_at) == ([], 0, "", None)
+
+
+def test_one_that_failed_is_told_with_the_reason_and_the_time_of_day_at_which_it_is_tried_again(office):
+    office.begin()
+    office.crew.dismiss(office.place, "it was ended by SIGKILL")
+    pause = office.place.restart_at - office.clock()
+    (state,) = office.crew.states(now=5000.0)
+    told = WorkerState("cpu", "ended", failures=1, waits_for="it was ended by SIGKILL", retry_at=5000.0 + pause)
+    assert state == told
+    office.crew.hurry()
+    office.crew.replace_dead()
+    assert office.crew.states(now=5000.0) == (WorkerState("cpu", "loading", failures=1),)
+
+
+def test_what_a_worker_waits_for_before_it_can_begin_is_told_until_it_is_ready(office):
+    office.place.waits_for = "There is no room in the cluster."
+    assert [state.waits_for for state in office.crew.states(now=0.0)] == ["There is no room in the cluster."]
+    office.workers[-1].ready()
+    assert [(state.health, state.waits_for) for state in office.crew.states(now=0.0)] == [("idle", "")]
+
+
+def test_places_that_need_no_worker_at_present_are_not_told_of():
+    crew, _ = hired(("cpu",))
+    crew.places[0].worker = None
+    assert crew.states(now=0.0) == ()

@@ -771,3 +771,32 @@ def test_a_stop_counts_more_than_a_reload(house):
     assert house.daemon.renewal is None
     reload(house)
     assert house.daemon.renewal is None
+
+
+def test_how_each_worker_is_is_noted_with_the_heartbeat_and_not_before(tmp_path):
+    with Rehearsal(tmp_path, automatic=False, devices=("cuda:0", "cuda:1")) as house:
+        house.workers[0].ready()
+        house.advance(HEARTBEAT_SECONDS)
+        noted = house.ledger.worker_states()
+        assert [(each.device, each.health) for each in noted] == [("cuda:0", "idle"), ("cuda:1", "loading")]
+        house.drop("a.jpg")
+        house.rest()
+        house.workers[1].die("its card is gone")
+        house.turn()
+        assert house.ledger.worker_states() == noted
+        house.advance(HEARTBEAT_SECONDS)
+        first, second = house.ledger.worker_states()
+        assert (first.health, first.photo, first.failures) == ("painting", "a.jpg", 0)
+        assert (second.failures, second.painted) == (1, 0)
+
+
+def test_workers_count_what_they_have_painted_and_are_not_told_of_after_the_end(tmp_path):
+    with Rehearsal(tmp_path) as house:
+        for name in ("a.jpg", "b.jpg", "c.jpg"):
+            house.drop(name, name.encode())
+        house.rest()
+        house.advance(HEARTBEAT_SECONDS)
+        assert [each.painted for each in house.ledger.worker_states()] == [len(house.records())] == [3]
+        house.mailbox.post(StopAsked("SIGTERM", 1))
+        house.daemon.run()
+        assert house.ledger.worker_states() == ()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from monet_watch.ledger import Job, JobState, Outlook, Overview, WatchState
+from monet_watch.ledger import Job, JobState, Outlook, Overview, WatchState, WorkerState
 from monet_watch.wording import finite, utc
 
 __all__ = ["overview_json"]
@@ -15,6 +15,11 @@ def overview_json(overview: Overview) -> dict[str, Any]:
     - ``watch``: how the inbox is watched, None if it is not: ``mode`` and ``reason``, ``limited`` (the system grants
       less than it should), ``trouble`` (why it cannot be watched, or None), ``scanned_at`` (when everything was looked
       through last), ``restarted_at`` and ``restarted_for`` (when and why the watch was last made anew, or None)
+    - ``workers``, as of the daemon's last heartbeat, empty while none runs: ``device``, ``node`` (None: this machine),
+      ``health`` (``loading``, ``idle``, ``painting``, or ``ended`` where another one is to be started), ``photo``,
+      ``seconds_per_step`` of its last painting and ``step_seconds`` by size (``pixels`` and ``seconds``), ``painted``
+      and ``failures`` since the daemon started, ``waits_for`` (why there is none, or why it cannot begin) and
+      ``retry_at`` (when another one is started)
     - ``config_fault``: why the config's file, as it is, is not in force; None while it is
     - ``trouble``: what keeps paintings waiting, or a device from being used, until it passes; None where nothing does
     - ``counts``: number of jobs by state: ``waiting``, ``queued``, ``running``, ``done``, ``problem``
@@ -39,6 +44,7 @@ def overview_json(overview: Overview) -> dict[str, Any]:
         "resting": overview.resting or None,
         "trouble": overview.trouble or None,
         "watch": _watch_facts(overview.watch) if overview.watch is not None else None,
+        "workers": [_worker_facts(each) for each in overview.workers],
         "config_fault": overview.config_fault or None,
         "counts": {state.value: overview.counts.get(state, 0) for state in JobState},
         "remaining_seconds": finite(overview.outlook.all_seconds),
@@ -60,6 +66,21 @@ def _watch_facts(watch: WatchState) -> dict[str, Any]:
         "scanned_at": _utc_or_none(watch.scanned_at),
         "restarted_at": _utc_or_none(watch.restarted_at),
         "restarted_for": watch.restarted_for or None,
+    }
+
+
+def _worker_facts(worker: WorkerState) -> dict[str, Any]:
+    return {
+        "device": worker.device,
+        "node": worker.node or None,
+        "health": worker.health,
+        "photo": worker.photo or None,
+        "seconds_per_step": finite(worker.seconds_per_step),
+        "step_seconds": [{"pixels": pixels, "seconds": finite(seconds)} for pixels, seconds in worker.step_seconds],
+        "painted": worker.painted,
+        "failures": worker.failures,
+        "waits_for": worker.waits_for or None,
+        "retry_at": _utc_or_none(worker.retry_at),
     }
 
 

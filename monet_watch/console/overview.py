@@ -12,6 +12,7 @@ from rich.text import Text
 
 from monet_watch.console.fitting import Block, Page, named, packed, shortened
 from monet_watch.console.running import running_blocks
+from monet_watch.console.workers import worker_blocks
 from monet_watch.ledger import Job, JobState, Overview
 from monet_watch.printable import printable
 from monet_watch.wording import duration, number, time_of_day
@@ -118,6 +119,7 @@ class _View:
         page = Page(width, self.height, self.now, _has_colours(console))
         parts = (
             ("Painting", 4, JobState.RUNNING, running_blocks(view.running, view.outlook, view.sketches, page)),
+            ("Workers", 0, None, worker_blocks(view.workers, page)),
             ("Next", 0, JobState.QUEUED, [[named(job.path, width)] for job in view.queued]),
             ("Tried again", 2, None, [_put_off(job, wrap, self.now) for job in view.put_off]),
             ("Waiting", 2, JobState.WAITING, [_held_up(job, wrap, "yellow") for job in view.waiting]),
