@@ -47,7 +47,7 @@ __all__ = ["Joined", "RayStudio", "connect", "drive"]
 
 _KNOCK_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
-_WAITING_SECONDS = 60.0  # between two signs of life of a worker for which the cluster has no room
+_WAITING_SECONDS = 5.0  # between two signs of life of a worker for which the cluster has no room: see hang_seconds
 _ANSWER_SECONDS = 30.0
 _END_SECONDS = 5.0  # that dismissed actors may take, at the end of this process
 _ATTEND_SECONDS = 30.0  # between two words to an actor that somebody listens; less where it lingers for less

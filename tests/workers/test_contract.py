@@ -413,3 +413,15 @@ def test_an_actor_is_dismissed_though_it_waits_for_the_end_of_a_painting_that_ha
     place.worker.offer(make_job())
     place.worker.stop(timeout_seconds=1)
     wait_until(lambda: not lives(painter))
+
+
+def test_a_worker_for_which_a_cluster_has_no_room_says_what_it_wants_and_can_be_dismissed(tiny_weights, head):
+    cluster = Cluster(head.address, f"test-{uuid.uuid4().hex}", 1, 0.5, 60, head.token_file)
+    said = queue.Queue()
+    worker = RayCluster(cluster, tiny_weights, Allowance(threads=1)).worker("ray:1", said.put)
+    worker.start()
+    while isinstance(event := said.get(timeout=PATIENCE_SECONDS), WorkerSaid):
+        pass
+    assert event == WorkerWaits("the cluster has no room for it (1 GPU and 0.5 CPU)")
+    worker.stop(timeout_seconds=5)
+    wait_until(lambda: not worker.alive())
