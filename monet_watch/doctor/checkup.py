@@ -11,8 +11,10 @@ from monet_watch.doctor.machine import (
     check_devices,
     check_precision,
     check_python,
+    check_steps,
     check_torch,
     check_weights,
+    measure_steps,
 )
 from monet_watch.doctor.places import (
     check_inbox,
@@ -33,6 +35,7 @@ _OF_THE_MACHINE: tuple[Check, ...] = (check_python, check_torch, check_devices, 
 CHECKS: tuple[Check, ...] = (
     *_OF_THE_MACHINE,
     check_weights,
+    check_steps,
     check_settings,
     check_inbox,
     check_watch,
@@ -49,7 +52,8 @@ CHECKS: tuple[Check, ...] = (
 def premises_of(config: Config, environ: Mapping[str, str]) -> Premises:
     """Return what is looked at. Raises SettingsError where the state folder lies in a shared one."""
     look_at_torch = cache(partial(torch_facts, config.devices))
-    return Premises(config, environ, state_folder(config, environ), look_at_torch, run_systemctl, time.time)
+    measure = partial(measure_steps, config, environ)
+    return Premises(config, environ, state_folder(config, environ), look_at_torch, run_systemctl, time.time, measure)
 
 
 def examine(read: Callable[[], Config], environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -39,7 +39,8 @@ class Premises:
     """What is looked at: the house that ``config`` describes, with its ``state`` folder, and the machine it stands on.
 
     ``torch`` tells of torch and of the config's devices, which takes seconds the first time. ``systemctl`` runs that
-    program and returns what it prints, None where there is none, or it fails. ``root`` is where the system's own files
+    program and returns what it prints, None where there is none, or it fails. ``seconds_per_step`` takes a few steps on
+    the device of that name; it raises WeightsError and WorkerError. ``root`` is where the system's own files
     lie, and ``now`` gives seconds since the epoch.
     """
 
@@ -49,6 +50,7 @@ class Premises:
     torch: Callable[[], TorchFacts]
     systemctl: Callable[..., str | None]
     now: Callable[[], float]
+    seconds_per_step: Callable[[str], float]
     root: Path = Path("/")
 
 

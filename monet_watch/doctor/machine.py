@@ -2,17 +2,31 @@
 
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from monet_watch.config import Config
 from monet_watch.doctor.findings import Finding, Premises, fine, note, wrong
-from monet_watch.engine.devices import DeviceFacts
-from monet_watch.errors import WeightsError
+from monet_watch.engine.devices import DeviceFacts, TorchFacts
+from monet_watch.errors import WeightsError, WorkerError
 from monet_watch.household import find_weights
 from monet_watch.weights import NAMED_SOURCES
+from monet_watch.wording import number
+from monet_watch.workers.local import measured_step
 
-__all__ = ["check_cards", "check_devices", "check_precision", "check_python", "check_torch", "check_weights"]
+__all__ = [
+    "check_cards",
+    "check_devices",
+    "check_precision",
+    "check_python",
+    "check_steps",
+    "check_torch",
+    "check_weights",
+    "measure_steps",
+]
 
+_STEP_SIZE = 64  # pixels: side of the square on which steps are taken
 _LEAST_PYTHON = (3, 11)
+_OTHER_DEVICE = "Mend its driver, free some of its memory, or name other `devices` in the config."
 _INSTALL = "Install monet-watch in an environment of its own: python3 -m venv .venv && .venv/bin/pip install ."
 
 
@@ -88,3 +102,32 @@ def check_weights(premises: Premises) -> Iterator[Finding]:
         return
     checked = "verified" if found.source in NAMED_SOURCES else "a file of yours, with nothing to compare it with"
     yield fine("weights", f"{found.source}: {found.path}, SHA-256 {found.sha256[:12]}…, {checked}")
+
+
+def check_steps(premises: Premises) -> Iterator[Finding]:
+    """What a step takes on each device; without weights, of which another check tells, none can be taken."""
+    for device in _every_device(premises.torch()):
+        try:
+            seconds = premises.seconds_per_step(device)
+        except WeightsError:
+            return
+        except WorkerError as error:
+            yield wrong("steps", error.message, error.remedy or _OTHER_DEVICE)
+        else:
+            text = f"{device} takes {number(seconds)} s for a step at {_STEP_SIZE} × {_STEP_SIZE} pixels"
+            yield fine("steps", text)
+
+
+def _every_device(facts: TorchFacts) -> list[str]:
+    """Each device once that can be used; where ``auto`` stands for cards, each card."""
+    found: dict[str, None] = {}
+    for each in facts.devices:
+        is_every_card = each.asked == "auto" and each.device.startswith("cuda")
+        names = [f"cuda:{number}" for number in range(facts.cards)] if is_every_card else [each.device]
+        found.update(dict.fromkeys([] if each.fault else names))
+    return list(found)
+
+
+def measure_steps(config: Config, environ: Mapping[str, str], device: str) -> float:
+    """Return the seconds of a step on ``device``, measured. Raises WeightsError and WorkerError."""
+    return measured_step(find_weights(config, environ), device, config.threads, _STEP_SIZE)

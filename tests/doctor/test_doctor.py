@@ -20,6 +20,7 @@ from monet_watch.doctor.machine import (
     check_devices,
     check_precision,
     check_python,
+    check_steps,
     check_torch,
     check_weights,
 )
@@ -33,7 +34,7 @@ from monet_watch.doctor.places import (
 )
 from monet_watch.doctor.service import check_daemon, check_settings, check_units
 from monet_watch.engine.devices import DeviceFacts, TorchFacts
-from monet_watch.errors import OutboxError
+from monet_watch.errors import OutboxError, WeightsError, WorkerError
 from monet_watch.ledger import CONFIG_FAULT_KEY, HEARTBEAT_KEY, LEDGER_NAME, Ledger, WatchState
 from monet_watch.service import single_instance
 
@@ -49,7 +50,7 @@ def house(tmp_path):
     """A function that makes what the doctor looks at: folders, a config of these settings, and a fine machine."""
     (tmp_path / "inbox").mkdir()
 
-    def make(torch=FINE_TORCH, units=None, **settings):
+    def make(torch=FINE_TORCH, units=None, step=lambda device: 0.25, **settings):
         given = {"inbox": "inbox", "outbox": "outbox", "state": "state", **settings}
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(given))
         config = load_config(tmp_path / "config.yaml")
@@ -57,7 +58,9 @@ def house(tmp_path):
         def systemctl(*arguments):
             return (units or {}).get("user" if "--user" in arguments else "system")
 
-        return Premises(config, {}, tmp_path / "state", lambda: torch, systemctl, lambda: NOW, tmp_path / "machine")
+        return Premises(
+            config, {}, tmp_path / "state", lambda: torch, systemctl, lambda: NOW, step, tmp_path / "machine"
+        )
 
     return make
 
@@ -85,6 +88,34 @@ class TestMachine:
     def test_the_python_that_runs_is_told(self, house):
         (found,) = check_python(house())
         assert (found.verdict, sys.executable in found.text) == (Verdict.FINE, True)
+
+    def test_what_a_step_takes_is_told_of_each_card_that_auto_stands_for(self, house):
+        card = replace(CPU, asked="auto", device="cuda:0")
+        taken = {"cuda:0": 0.5, "cuda:1": 0.125}
+        found = check_steps(house(TorchFacts("2.9", cards=2, devices=(card,)), step=taken.__getitem__))
+        assert [each.text for each in found] == [
+            "cuda:0 takes 0.500 s for a step at 64 × 64 pixels",
+            "cuda:1 takes 0.125 s for a step at 64 × 64 pixels",
+        ]
+
+    def test_a_device_on_which_no_step_can_be_taken_is_wrong_and_the_next_one_is_measured(self, house):
+        def step(device):
+            if device == "cuda:0":
+                raise WorkerError("A step on cuda:0 cannot be measured: out of memory.")
+            return 0.25
+
+        devices = (replace(CPU, asked="cuda:0", device="cuda:0"), CPU)
+        premises = house(TorchFacts("2.9", cards=1, devices=devices), step=step)
+        assert "out of memory" in only_wrong(check_steps, premises).text
+        assert verdicts(check_steps, premises) == [Verdict.WRONG, Verdict.FINE]
+
+    def test_without_weights_and_on_devices_that_cannot_be_used_no_step_is_taken(self, house):
+        def step(device):
+            raise WeightsError("They are not there.")
+
+        assert verdicts(check_steps, house(step=step)) == []
+        lost = replace(CPU, fault="There is no such device.")
+        assert verdicts(check_steps, house(TorchFacts("2.9", devices=(lost,)))) == []
 
     def test_a_torch_that_cannot_be_imported_is_told_with_the_reason(self, house):
         found = only_wrong(check_torch, house(TorchFacts(fault="libcudart.so.13 is missing")))
