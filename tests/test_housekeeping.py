@@ -14,7 +14,7 @@ def house(tmp_path):
     with Rehearsal(tmp_path, automatic=False, steps=10) as house:
         for name in ("a.jpg", "b.jpg", "c.jpg"):
             house.drop(name, name.encode())
-        house.rest()
+            house.rest()
         house.worker.ready()
         house.turn()
         house.worker.begin()

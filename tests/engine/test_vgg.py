@@ -145,6 +145,7 @@ def test_a_network_keeps_its_own_copy_of_the_weights(tiny_convolutions):
 )
 def test_auto_takes_cuda_before_mps_before_the_cpu(monkeypatch, cuda, mps, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2 if cuda else 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
 
     assert pick_device() == torch.device(expected)
