@@ -578,8 +578,10 @@ class Dispatch:
         self._tell("step", text, job, Level.DEBUG, details)
 
     def _sketched(self, job: Job, event: JobStarted | JobSnapshot) -> None:
+        """Keep the small picture of the console; it is not worth an outage of the ledger, and soon there is another."""
         if event.sketch is not None:
-            self._parts.ledger.sketched(job.id, event.sketch)
+            with contextlib.suppress(LedgerUnavailableError):
+                self._parts.ledger.sketched(job.id, event.sketch)
 
     def _on_snapshot(self, job: Job, event: JobSnapshot) -> None:
         self._sketched(job, event)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from monet_watch.engine.events import Losses
 from monet_watch.errors import WorkerError
 from monet_watch.recipes import Recipe
+from monet_watch.sketch import Sketch
 from monet_watch.workers.base import (
     Capabilities,
     DevicesFound,
@@ -156,7 +157,7 @@ class MemoryWorker:
     def snapshot(self) -> None:
         """The painting as it is after the last step."""
         number = len(self._curve)
-        self._post(JobSnapshot(self.job.job_id, number, tiny_png(number % 256), _WEBP))
+        self._post(JobSnapshot(self.job.job_id, number, tiny_png(number % 256), _WEBP, Sketch(1, 1, bytes(3))))
 
     def checkpoint(self) -> None:
         """A checkpoint after the last step."""
