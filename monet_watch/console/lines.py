@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Self, TextIO
 
 from monet_watch.console.view import RANKS
@@ -59,10 +60,10 @@ class _Lines:
             os.close(nowhere)
 
 
-class PlainConsole:
-    """One line per event. ``priorities``: with sd-daemon(3) prefixes for the journal, which has a clock of its own.
+class _LineConsole:
+    """Writes one line for each event that is of ``level`` or above.
 
-    Steps are told at DEBUG only; pictures of progress at INFO, but of one photo not more often than every ten seconds.
+    ``priorities``: with sd-daemon(3) prefixes, which the journal takes off again.
     """
 
     def __init__(
@@ -75,7 +76,6 @@ class PlainConsole:
     ) -> None:
         self._lines = _Lines(stream)
         self._rank, self._priorities, self._clock = RANKS[level], priorities, clock
-        self._progress: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -86,13 +86,9 @@ class PlainConsole:
         """Write the notice's line, if it matters enough."""
         now = self._clock()
         level = self._level(notice, now)
-        if RANKS[level] < self._rank:
-            return
-        if self._priorities:
-            self._lines.write(f"<{_PRIORITIES[level]}>{in_one_line(notice)}")
-            return
-        loud = f"{level.value}: " if RANKS[level] >= RANKS[Level.WARNING] else ""
-        self._lines.write(f"{datetime.fromtimestamp(now):%Y-%m-%d %H:%M:%S} {loud}{in_one_line(notice)}")
+        if RANKS[level] >= self._rank:
+            prefix = f"<{_PRIORITIES[level]}>" if self._priorities else ""
+            self._lines.write(prefix + self._line(notice, level, now))
 
     def tell_from(self, level: Level) -> None:
         """Write notices from ``level`` up."""
@@ -102,65 +98,61 @@ class PlainConsole:
         """Do nothing: events tell it all."""
 
     def _level(self, notice: Notice, now: float) -> Level:
+        """How much the notice matters to this console's readers."""
+        return notice.level
+
+    def _line(self, notice: Notice, level: Level, now: float) -> str:
+        """The notice as one line. ``now`` in seconds since 1970."""
+        raise NotImplementedError
+
+
+class PlainConsole(_LineConsole):
+    """One line per event, with the time but for the journal (``priorities``), which has a clock of its own.
+
+    Steps are told at DEBUG only; pictures of progress at INFO, but of one photo not more often than every ten seconds.
+    """
+
+    @cached_property
+    def _told(self) -> dict[str, float]:
+        """When the progress of a photo was last told of."""
+        return {}
+
+    def _line(self, notice: Notice, level: Level, now: float) -> str:
+        if self._priorities:
+            return in_one_line(notice)
+        loud = f"{level.value}: " if RANKS[level] >= RANKS[Level.WARNING] else ""
+        return f"{datetime.fromtimestamp(now):%Y-%m-%d %H:%M:%S} {loud}{in_one_line(notice)}"
+
+    def _level(self, notice: Notice, now: float) -> Level:
         if notice.event not in ("step", "snapshot"):
-            self._progress.pop(notice.photo, None)
+            self._told.pop(notice.photo, None)
             return notice.level
         if RANKS[notice.level] >= RANKS[Level.WARNING]:
             return notice.level
-        if notice.event == "step" or now - self._progress.get(notice.photo, -math.inf) < _PROGRESS_SECONDS:
+        if notice.event == "step" or now - self._told.get(notice.photo, -math.inf) < _PROGRESS_SECONDS:
             return Level.DEBUG
-        self._progress[notice.photo] = now
+        self._told[notice.photo] = now
         return Level.INFO
 
 
-class JsonConsole:
+class JsonConsole(_LineConsole):
     """One JSON object per event and line, in ASCII.
 
     Keys: ``time`` (ISO 8601, UTC), ``level``, ``event``, ``photo``, ``job`` (its number, or null), ``text`` and
-    ``details`` (an object). ``priorities``: with sd-daemon(3) prefixes, which the journal takes off again.
+    ``details`` (an object).
     """
 
-    def __init__(
-        self,
-        stream: TextIO,
-        *,
-        level: Level = Level.INFO,
-        priorities: bool = False,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._lines = _Lines(stream)
-        self._rank, self._priorities, self._clock = RANKS[level], priorities, clock
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None: ...
-
-    def __call__(self, notice: Notice) -> None:
-        """Write the notice's object, if it matters enough."""
-        if RANKS[notice.level] < self._rank:
-            return
-        details = {key: _plain_value(value) for key, value in notice.details.items()}
+    def _line(self, notice: Notice, level: Level, now: float) -> str:
         line = {
-            "time": utc(self._clock()),
-            "level": notice.level.value,
+            "time": utc(now),
+            "level": level.value,
             "event": notice.event,
             "photo": notice.photo,
             "job": notice.job,
             "text": notice.text,
-            "details": details,
+            "details": {key: _plain_value(value) for key, value in notice.details.items()},
         }
-        self._lines.write(f"{self._prefix(notice.level)}{json.dumps(line)}")
-
-    def _prefix(self, level: Level) -> str:
-        return f"<{_PRIORITIES[level]}>" if self._priorities else ""
-
-    def tell_from(self, level: Level) -> None:
-        """Write notices from ``level`` up."""
-        self._rank = RANKS[level]
-
-    def update(self, overview: Overview) -> None:
-        """Do nothing: events tell it all."""
+        return json.dumps(line)
 
 
 def _plain_value(value: object) -> str | int | float | bool | None:
