@@ -724,7 +724,6 @@ class Dispatch:
         if self._shortage and self._parts.clock() >= self._look_for_room_at:
             self._look_for_room_at = self._parts.clock() + _LOOK_SECONDS
             if self._shortage.look_again():
-                self._exhausted = None
                 self._tell("resting", "There is room again; painting goes on.")
 
     def _end_waiting(self) -> None:
