@@ -1,22 +1,27 @@
 """When a contact sheet is due: a folder in which every photo is painted, or a problem, and more than one is painted.
 
-It is made once for each change of what it shows, which its file says itself, so that nothing has to be remembered.
+It is made once for each change of what it shows, which its file says itself, so that nothing has to be remembered; it
+goes when fewer than two paintings are left. A folder of the outbox has one sheet, which names all the folders of the
+inbox whose paintings lie there: names that are no UTF-8, or differ in case alone, may have become one.
 """
 
+import contextlib
 import hashlib
 import json
+import os
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import PurePosixPath
 
 from monet_watch.clerk import Clerk, Office
 from monet_watch.errors import MonetWatchError
 from monet_watch.ledger import Job, JobState, Ledger
 from monet_watch.notices import Level, Notice
-from monet_watch.outbox.files import RECORD_NAME
-from monet_watch.outbox.sheet_files import SHEET_NAME, sheet_digest
+from monet_watch.outbox.files import RECORD_NAME, in_utf8
+from monet_watch.outbox.sheet_files import SHEET_NAME, lonely_sheets, remove_sheet, sheet_digest
 from monet_watch.troubles import pause
 from monet_watch.workers.sheets import SheetMaker, SheetOrder
 
@@ -41,7 +46,7 @@ class ContactSheets:
         self._lock = threading.Lock()
         self._due: dict[PurePosixPath, float] = {}
         self._everything = False
-        self._makers_of: dict[PurePosixPath, PurePosixPath] = {}
+        self._has_looked_around = False
         self._failed: dict[str, tuple[int, float]] = {}
         self._clerk = Clerk("contact sheets", self._work, office)
 
@@ -50,7 +55,7 @@ class ContactSheets:
         if not self._office.config.contact_sheet:
             return
         match notice.event:
-            case "done" | "copied" | "problem" | "removed" if notice.photo:
+            case "done" | "copied" | "problem" | "removed" | "forgotten" if notice.photo:
                 with self._lock:
                     self._due[PurePosixPath(notice.photo).parent] = time.monotonic() + self._quiet_seconds
             case "scanned":
@@ -79,9 +84,8 @@ class ContactSheets:
             return None
         if self._everything:
             self._everything = False
-            with self._ledger() as ledger:
-                self._look_at(ledger.painted_folders())
-        self._look_at(self._taken())
+            self._look_at(self._all_places())
+        self._look_at(self._places_of(self._taken()))
         with self._lock:
             return max(0.0, min(self._due.values()) - time.monotonic()) if self._due else None
 
@@ -97,36 +101,64 @@ class ContactSheets:
     def _ledger(self) -> Ledger:
         return Ledger.open_read_only(self._office.ledger)
 
-    def _look_at(self, folders: Iterable[PurePosixPath]) -> None:
-        for folder in folders:
-            with self._ledger() as ledger:
-                photos = () if ledger.is_unfinished(folder) else ledger.photos_in(folder)
-            order = self._order(folder, photos)
-            if order is not None and self._is_wanted(folder, order):
-                self._make(order)
+    def _all_places(self) -> list[PurePosixPath]:
+        """The folders of the outbox that have, or should have, a sheet."""
+        root = self._office.config.outbox
+        with self._ledger() as ledger:
+            counts = ledger.painted_places()
+        places = [place for place, count in counts.items() if count > 1 or os.path.lexists(root / place / SHEET_NAME)]
+        if not self._has_looked_around:
+            self._has_looked_around = True
+            places += [place for place in lonely_sheets(root) if place not in counts]
+        return places
 
-    def _order(self, folder: PurePosixPath, photos: Iterable[Job]) -> SheetOrder | None:
+    def _places_of(self, folders: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+        """Where in the outbox the paintings of ``folders`` of the inbox lie, or would."""
+        with self._ledger() as ledger:
+            jobs = [job for folder in folders for job in ledger.photos_in(folder)]
+        places = [job.folder.parent for job in jobs if job.folder is not None]
+        return list(dict.fromkeys((*map(in_utf8, folders), *places)))
+
+    def _look_at(self, places: Iterable[PurePosixPath]) -> None:
+        for place in places:
+            with self._ledger() as ledger:
+                sources = sorted({source for source, other in ledger.sources_of(place) if self._is_same(place, other)})
+                if any(map(ledger.is_unfinished, sources or (place,))):
+                    continue
+                photos = [job for source in sources for job in ledger.photos_in(source)]
+            order = self._order(place, photos)
+            sheet = place / SHEET_NAME
+            if order is None:
+                self._attempt(str(sheet), partial(self._remove, place), f"The contact sheet {sheet} cannot be removed")
+            elif sheet_digest(order.root / sheet) != order.digest:
+                self._attempt(order.digest, partial(self._make, order), f"The contact sheet {sheet} cannot be made")
+
+    def _is_same(self, place: PurePosixPath, other: PurePosixPath) -> bool:
+        """Whether two names mean one folder of the outbox, as they may where a share folds case."""
+        root = self._office.config.outbox
+        with contextlib.suppress(OSError):
+            return place == other or (root / place).samefile(root / other)
+        return False
+
+    def _order(self, place: PurePosixPath, photos: Iterable[Job]) -> SheetOrder | None:
         """What a sheet of ``photos`` shows; None where there is nothing to be shown side by side."""
         config = self._office.config
-        root = config.outbox
         photos = list(photos)
-        found = [
-            (job.folder, job)
-            for job in photos
-            if job.state is JobState.DONE and job.folder is not None and (root / job.folder / RECORD_NAME).is_file()
-        ]
+        found = [(job.folder, job) for job in photos if job.folder is not None and self._is_painted(place, job)]
         if len(found) < 2:
             return None
         latest = sorted(found, key=lambda pair: pair[1].finished_at or 0.0)[-MOST_PAINTINGS:]
         shown = sorted(latest, key=lambda pair: _in_order(pair[1].path.name))
+        sources = sorted({job.path.parent for _, job in found})
+        title = " and ".join(source.as_posix() if source.parts else config.outbox.name for source in sources)
+        names = [job.path.name if len(sources) == 1 else str(job.path) for _, job in shown]
         left_out, problems = len(found) - len(shown), sum(job.state is JobState.PROBLEM for job in photos)
-        title = folder.as_posix() if folder.parts else root.name
         facts = [_LAYOUT, title, left_out, problems, [[str(path), str(job.path), job.identity] for path, job in shown]]
         return SheetOrder(
-            root,
-            shown[0][0].parent,
+            config.outbox,
+            place,
             title,
-            tuple((path, job.path.name) for path, job in shown),
+            tuple((path, name) for (path, _), name in zip(shown, names, strict=True)),
             left_out,
             problems,
             hashlib.sha256(json.dumps(facts).encode("ascii")).hexdigest(),
@@ -134,31 +166,40 @@ class ContactSheets:
             config.nice,
         )
 
-    def _is_wanted(self, folder: PurePosixPath, order: SheetOrder) -> bool:
-        if sheet_digest(order.root / order.folder / SHEET_NAME) == order.digest:
+    def _is_painted(self, place: PurePosixPath, job: Job) -> bool:
+        """Whether the painting that ``job`` led to lies right in ``place``."""
+        if job.state is not JobState.DONE or job.folder is None or not self._is_same(place, job.folder.parent):
             return False
-        if self._makers_of.setdefault(order.folder, folder) != folder:
-            return False  # two names that are no UTF-8 have become one in the outbox
-        return time.monotonic() >= self._failed.get(order.digest, (0, 0.0))[1]
+        return (self._office.config.outbox / job.folder / RECORD_NAME).is_file()
+
+    def _remove(self, place: PurePosixPath) -> None:
+        """Nothing is left to be shown side by side: the sheet goes."""
+        sheet = place / SHEET_NAME
+        if remove_sheet(self._office.config.outbox / place):
+            text = f"The contact sheet {sheet} is gone: fewer than two of its paintings are left."
+            self._office.tell("contact-sheet", text, details={"file": str(sheet), "paintings": 0})
 
     def _make(self, order: SheetOrder) -> None:
-        place = order.folder / SHEET_NAME
-        try:
-            self._maker.make(order)
-        except MonetWatchError as error:
-            self._fails(order, f"The contact sheet {place} cannot be made: {error} Painting goes on.")
-            return
-        self._failed.pop(order.digest, None)
-        count = len(order.paintings)
-        text = f"The contact sheet of {order.title} shows {count} paintings: {place}."
-        self._office.tell("contact-sheet", text, details={"file": str(place), "paintings": count})
+        self._maker.make(order)
+        sheet, count = order.folder / SHEET_NAME, len(order.paintings)
+        if sheet_digest(order.root / sheet) != order.digest:
+            return  # given up at a stop
+        text = f"The contact sheet of {order.title} shows {count} paintings: {sheet}."
+        self._office.tell("contact-sheet", text, details={"file": str(sheet), "paintings": count})
 
-    def _fails(self, order: SheetOrder, text: str) -> None:
-        """Tell it once, and try it again with one of the looks through the inbox, after pauses that grow."""
-        times = self._failed.get(order.digest, (0, 0.0))[0] + 1
-        self._failed[order.digest] = (times, time.monotonic() + pause(times, _FIRST_PAUSE_SECONDS))
-        if times == 1:
-            self._office.tell("problem", text, level=Level.WARNING)
+    def _attempt(self, what: str, act: Callable[[], None], failure: str) -> None:
+        """Do it; what fails is told once, and tried again with a look through the inbox, after pauses that grow."""
+        times, retry_at = self._failed.get(what, (0, 0.0))
+        if time.monotonic() < retry_at:
+            return
+        try:
+            act()
+        except MonetWatchError as error:
+            self._failed[what] = (times + 1, time.monotonic() + pause(times + 1, _FIRST_PAUSE_SECONDS))
+            if not times:
+                self._office.tell("problem", f"{failure}: {error} Painting goes on.", level=Level.WARNING)
+        else:
+            self._failed.pop(what, None)
 
 
 def _in_order(name: str) -> tuple[tuple[bool, int, str], ...]:

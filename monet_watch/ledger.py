@@ -1170,11 +1170,19 @@ class Ledger:
         rows = self._database.rows(_FINISHED_SINCE, at)
         return tuple(map(_job, rows))
 
-    def painted_folders(self) -> tuple[PurePosixPath, ...]:
-        """Return the folders of the inbox right in which more than one photo was painted."""
-        rows = self._database.rows("SELECT DISTINCT path FROM jobs WHERE state = 'done'")
-        counts = Counter(row[0].rpartition(b"/")[0] for row in rows)
-        return tuple(_path(folder) for folder, count in counts.items() if count > 1)
+    def painted_places(self) -> dict[PurePosixPath, int]:
+        """Return the folders of the outbox right in which paintings were put, each with of how many photos."""
+        rows = self._database.rows("SELECT DISTINCT path, folder FROM jobs WHERE state = 'done' AND folder IS NOT NULL")
+        photos = {(row[0], row[1].rpartition(b"/")[0]) for row in rows}
+        return {_path(place): count for place, count in Counter(place for _, place in photos).items()}
+
+    def sources_of(self, place: PurePosixPath) -> frozenset[tuple[PurePosixPath, PurePosixPath]]:
+        """Return which folders of the inbox had paintings put right in ``place`` of the outbox, each with their place.
+
+        That is ``place``, or one of the same name where a share folds case and Unicode forms.
+        """
+        rows = self._database.rows(_PAINTED_IN, *_right_in(place, _folder_key))
+        return frozenset((_path(row[0]).parent, _path(row[1]).parent) for row in rows)
 
     def attempts(self, job_id: int) -> tuple[Attempt, ...]:
         """Return every start of a job, the first one first."""
@@ -1432,7 +1440,9 @@ _SELECT = "SELECT {} FROM jobs LEFT JOIN plans ON digest = plan".format(
     ", ".join("plans.text AS settings" if column.name == "settings" else column.name for column in fields(Job))
 )
 _LIGHT = ", ".join("NULL AS settings" if column.name == "settings" else column.name for column in fields(Job))
-_RIGHT_IN = "path >= ? AND path < ? AND instr(substr(path, ?), X'2F') = 0"
+_BETWEEN = "{0} >= ? AND {0} < ? AND instr(substr({0}, ?), X'2F') = 0"
+_RIGHT_IN = _BETWEEN.format("path")
+_PAINTED_IN = f"SELECT path, folder FROM jobs WHERE state = 'done' AND {_BETWEEN.format('folder_key')}"
 _PHOTOS_IN = f"SELECT {_LIGHT} FROM jobs WHERE {_RIGHT_IN} ORDER BY path, turn, finished_at, id"
 _OLDEST_UNPAINTED = """
     SELECT min(at) FROM (
@@ -1577,15 +1587,17 @@ def _readable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _below(folder: PurePosixPath) -> tuple[bytes, bytes]:
+def _below(folder: PurePosixPath, encode: Callable[[PurePosixPath], bytes] = os.fsencode) -> tuple[bytes, bytes]:
     """Of the paths below ``folder``, the first that there could be, and what follows the last."""
-    start = os.fsencode(folder)
+    start = encode(folder)
     return (start + b"/", start + b"0") if folder.parts else (b"", b"\xff")  # the nought follows the slash
 
 
-def _right_in(folder: PurePosixPath) -> tuple[bytes, bytes, int]:
-    """The values of `_RIGHT_IN`: the bounds, and where the rest of a path begins, counted from 1."""
-    first, end = _below(folder)
+def _right_in(
+    folder: PurePosixPath, encode: Callable[[PurePosixPath], bytes] = os.fsencode
+) -> tuple[bytes, bytes, int]:
+    """The values of `_BETWEEN`: the bounds, and where the rest of a path begins, counted from 1."""
+    first, end = _below(folder, encode)
     return first, end, len(first) + 1
 
 

@@ -31,9 +31,9 @@ class Notice:
     strangers, and whoever prints them escapes control characters and markup.
 
     Events: ``started``, ``watching``, ``scanned``, ``waiting``, ``queued``, ``painting``, ``step``, ``snapshot``,
-    ``done``, ``copied``, ``removed``, ``problem``, ``settings``, ``settings-broken``, ``settings-mended``,
-    ``worker-ready``, ``worker-waits``, ``worker-said``, ``worker-died``, ``asked``, ``resting``, ``config``,
-    ``config-broken``, ``contact-sheet``, ``after-painting``, ``notify``, ``stopping``, ``stopped``.
+    ``done``, ``copied``, ``removed``, ``forgotten``, ``problem``, ``settings``, ``settings-broken``,
+    ``settings-mended``, ``worker-ready``, ``worker-waits``, ``worker-said``, ``worker-died``, ``asked``, ``resting``,
+    ``config``, ``config-broken``, ``contact-sheet``, ``after-painting``, ``notify``, ``stopping``, ``stopped``.
     """
 
     event: str

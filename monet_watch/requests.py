@@ -274,6 +274,7 @@ class Desk:
         words = (
             "is forgotten: that it was seen, tried or painted. Its files stay; if the photo is in the inbox, it is new"
         )
+        self._tell("forgotten", f"It {words}.", path, Level.DEBUG)
         return Answer(True, f"{path} {words}.")
 
 

@@ -12,6 +12,7 @@ from monet_watch.contact_sheets import ContactSheets
 from monet_watch.errors import OutboxError
 from monet_watch.notices import Notice
 from monet_watch.outbox.sheet_files import sheet_comment
+from monet_watch.requests import Act, Request
 from monet_watch.workers.sheets import SheetMaker, SheetOrder
 from tests.end_to_end.house import wait_until
 from tests.rehearsal import LIMIT_BYTES, Rehearsal
@@ -56,6 +57,7 @@ class Desk:
         self.heard = len(self.house.notices)
         sheets.end()
         wait_until(lambda: sheets.ended, "the sheets")
+        self.titles = [order.title for order in self.maker.orders]
         made, self.maker.orders = self.maker.shown, []
         return made
 
@@ -148,16 +150,68 @@ def test_of_very_many_the_latest_are_shown(house, monkeypatch):
     assert sheets == [("trip", ["a.jpg", "b.jpg"], 0)]
 
 
-def test_of_two_folders_that_have_one_place_in_the_outbox_one_has_the_sheet(house):
+def test_two_folders_that_have_one_place_in_the_outbox_share_a_sheet_that_names_both(house):
     for folder in ("a\udcff", "a\udcfe"):
         for name in ("1", "2"):
             house.drop(f"{folder}/{name}.jpg", (folder + name).encode("utf-8", "surrogateescape"))
     house.rest()
-    assert {job.folder.parent for job in house.ledger.photos_in(PurePosixPath("a\udcff"))} == {PurePosixPath("a\ufffd")}
     desk = Desk(house)
-    sheets = ContactSheets(desk.office, desk.maker, quiet_seconds=0.0)
-    for _ in range(2):
-        sheets.heard(Notice("scanned", ""))
-    sheets.end()
-    wait_until(lambda: sheets.ended, "the end")
-    assert len(desk.maker.orders) == 1
+    photos = [f"a{end}/{name}.jpg" for name in "12" for end in ("\udcfe", "\udcff")]
+    assert desk.finish() == [("a\ufffd", photos, 0)]
+    assert desk.titles == ["a\udcfe and a\udcff"]
+    house.advance(300)
+    assert desk.finish() == []
+
+
+@pytest.mark.parametrize("shares_fold_case", [True, False])
+def test_folders_whose_names_differ_in_case_alone_share_a_sheet_where_the_share_folds_case(house, shares_fold_case):
+    if shares_fold_case:  # a link stands for what such a share does
+        (house.outbox / "Trip").mkdir()
+        (house.outbox / "trip").symlink_to("Trip")
+    for name in ("Trip/1.jpg", "Trip/2.jpg", "trip/3.jpg", "trip/4.jpg"):
+        house.drop(name, name.encode())
+    house.rest()
+    desk = Desk(house)
+    together = [["Trip/1.jpg", "Trip/2.jpg", "trip/3.jpg", "trip/4.jpg"]]
+    apart = [["1.jpg", "2.jpg"], ["3.jpg", "4.jpg"]]
+    assert sorted(photos for _, photos, _ in desk.finish()) == (together if shares_fold_case else apart)
+    house.advance(300)
+    assert desk.finish() == []
+
+
+def test_a_sheet_goes_when_fewer_than_two_of_its_paintings_are_left(house):
+    for name in ("a", "b"):
+        house.drop(f"trip/{name}.jpg", name.encode())
+    house.rest()
+    desk = Desk(house)
+    desk.finish()
+    (house.outbox / "trip" / "b" / "painting.json").unlink()
+    house.advance(300)
+    assert desk.finish() == []
+    assert not (house.outbox / "trip" / "contact-sheet.jpg").exists()
+    assert "trip/contact-sheet.jpg is gone" in desk.told[-1].text
+
+
+def test_a_sheet_goes_when_its_photos_are_forgotten(house):
+    for name in ("a", "b"):
+        house.drop(f"trip/{name}.jpg", name.encode())
+    house.rest()
+    desk = Desk(house)
+    desk.finish()
+    for name in ("a", "b"):
+        house.remove(f"trip/{name}.jpg")
+    house.ask(Request(Act.FORGET, (PurePosixPath("trip/a.jpg"), PurePosixPath("trip/b.jpg"))))
+    assert desk.finish() == []
+    assert not (house.outbox / "trip" / "contact-sheet.jpg").exists()
+
+
+def test_a_sheet_of_paintings_that_nobody_knows_goes_when_they_have_gone_and_a_file_of_somebody_else_stays(house):
+    for name, data in (("lost", sheet_comment("ab" * 32)), ("mine", b"mine"), ("kept", sheet_comment("ab" * 32))):
+        (house.outbox / name).mkdir()
+        (house.outbox / name / "contact-sheet.jpg").write_bytes(data)
+    for painting in ("a", "b"):
+        (house.outbox / "kept" / painting).mkdir()
+        (house.outbox / "kept" / painting / "painting.json").write_bytes(b"")
+    house.advance(300)
+    Desk(house).finish()
+    assert sorted(path.parent.name for path in house.outbox.glob("*/contact-sheet.jpg")) == ["kept", "mine"]

@@ -2047,10 +2047,20 @@ def test_a_folder_is_unfinished_while_a_photo_right_in_it_waits_or_is_painted(le
     assert ledger.is_unfinished(PurePosixPath("trip/below")) == (job.state is RUNNING)
 
 
-def test_folders_with_more_than_one_painted_photo_are_named_once(ledger):
-    for name in ("a.jpg", "b.jpg", "trip/a.jpg", "trip/b.jpg", "trip/c.jpg", "one/a.jpg", "two/a.jpg"):
-        done(ledger, PurePosixPath(name), name)
-    done(ledger, PurePosixPath("one/a.jpg"), "painted again")
+def test_the_places_of_paintings_are_named_with_the_number_of_their_photos(ledger):
+    for number, name in enumerate(("a.jpg", "b.jpg", "trip/a.jpg", "trip/b.jpg", "trip/c.jpg", "one/a.jpg")):
+        done(ledger, PurePosixPath(name), str(number))
+    done(ledger, PurePosixPath("one/a.jpg"), "again")
     problem(ledger, PurePosixPath("two/b.jpg"), "e")
 
-    assert sorted(map(str, ledger.painted_folders())) == [".", "trip"]
+    assert {str(place): count for place, count in ledger.painted_places().items()} == {".": 2, "trip": 3, "one": 1}
+
+
+def test_a_place_is_traced_to_the_folders_of_its_photos_and_not_to_those_below_or_beside_it(ledger):
+    names = ("a.jpg", "trip/a.jpg", "trip/b.jpg", "Trip/a.jpg", "trip/below/a.jpg", "trip0/a.jpg", "tri/p.jpg")
+    for number, name in enumerate(names):
+        done(ledger, PurePosixPath(name), str(number))
+    problem(ledger, PurePosixPath("trip/c.jpg"), "e")
+
+    for name, sources in (("", {"."}), ("trip", {"Trip", "trip"}), ("none", set())):
+        assert ledger.sources_of(PurePosixPath(name)) == {(PurePosixPath(each),) * 2 for each in sources}

@@ -28,9 +28,11 @@ __all__ = [
     "Outbox",
     "flush",
     "further_name",
+    "in_utf8",
     "make_folders",
     "painting_name",
     "progress_name",
+    "remove_file",
     "remove_temporaries",
     "stage_number",
     "sync_folder",
@@ -85,6 +87,14 @@ def _write_durably(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def remove_file(path: Path) -> None:
+    """Remove the file ``path`` if it is there. Raises OutboxError."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _not_removed(path, error) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -160,7 +170,7 @@ def stage_number(name: str) -> int:
 
 def painting_name(photo_name: str) -> str:
     """Return the painting's file name: the photo's, as PNG, unless a stage or the plot bears that name."""
-    stem = _in_utf8(PurePosixPath(photo_name)).stem
+    stem = in_utf8(PurePosixPath(photo_name)).stem
     name = f"{stem}.painting.png" if _RESERVED_STEMS.fullmatch(stem) else f"{stem}.png"
     return name if _fits(name) else f"{_shortened(stem, '.png')}.png"
 
@@ -172,7 +182,7 @@ def further_name(painting: str, kind: Format) -> str:
     return name if _fits(name) else f"{_shortened(stem, suffix)}{suffix}"
 
 
-def _in_utf8(photo: PurePosixPath) -> PurePosixPath:
+def in_utf8(photo: PurePosixPath) -> PurePosixPath:
     """Return the path with U+FFFD for bytes that are no UTF-8: names in the outbox can be shown and shared."""
     return PurePosixPath(os.fsencode(str(photo)).decode("utf-8", "replace"))
 
@@ -286,7 +296,7 @@ class Outbox:
         return True
 
     def _candidates(self, photo: PurePosixPath, identity: str) -> Iterator[PurePosixPath]:
-        photo = _in_utf8(photo)
+        photo = in_utf8(photo)
         stem = photo.stem.rstrip(". ") or "photo"
         if not _RESERVED_FOLDERS.fullmatch(stem) and _fits(stem):
             yield photo.with_name(stem)
@@ -374,7 +384,7 @@ class Outbox:
         """Remove the progress pictures of the steps after step ``after``. Raises OutboxError."""
         for name in self.stages(folder):
             if stage_number(name) > after:
-                self._remove(self.root / folder / name)
+                remove_file(self.root / folder / name)
 
     def abandon(self, folder: PurePosixPath) -> None:
         """Remove the stages of a painting that will not be finished, and its folder if it holds nothing more.
@@ -398,13 +408,7 @@ class Outbox:
         """Remove the progress pictures that a finished painting does not keep. Raises OutboxError."""
         names = self.stages(folder)
         for name in sorted(set(names) - set(self.kept_stages(names))):
-            self._remove(self.root / folder / name)
-
-    def _remove(self, path: Path) -> None:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise _not_removed(path, error) from error
+            remove_file(self.root / folder / name)
 
     def look_through(self) -> Iterator[Contents]:
         """Say of each folder what is in it, and remove what interrupted writes left there."""
@@ -437,7 +441,7 @@ class Outbox:
         file, what_to_do = printable(str(path)), printable(remedy)
         text = f"{headline}\n\nFile:       {file}\nWhy:        {why}\nWhat to do: {what_to_do}\n"
         target = Path(self._problem(path))
-        self.make_folder(_in_utf8(path).parent)
+        self.make_folder(in_utf8(path).parent)
         write_whole(target, text.encode())
 
     def tells_problem(self, path: PurePosixPath) -> bool:
@@ -455,7 +459,7 @@ class Outbox:
             raise _not_removed(problem, error) from error
 
     def _problem(self, path: PurePosixPath) -> str:
-        folder, slash, photo = os.fsencode(path).decode("utf-8", "replace").rpartition("/")  # as `_in_utf8` has it
+        folder, slash, photo = os.fsencode(path).decode("utf-8", "replace").rpartition("/")  # as `in_utf8` has it
         name = photo + _PROBLEM_SUFFIX
         if not _fits(name):
             name = _shortened(photo, _PROBLEM_SUFFIX) + _PROBLEM_SUFFIX

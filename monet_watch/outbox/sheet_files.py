@@ -1,14 +1,24 @@
-"""The files of contact sheets: their names, what each says of itself, and how one takes another's place."""
+"""The files of contact sheets: their names, what each says of itself, and how one goes or takes another's place."""
 
+import itertools
 import os
 import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 from monet_watch.errors import OutboxError
-from monet_watch.outbox.files import write_whole
+from monet_watch.outbox.files import RECORD_NAME, remove_file, write_whole
 
-__all__ = ["SHEET_NAME", "sheet_comment", "sheet_digest", "sheet_name", "write_sheet"]
+__all__ = [
+    "SHEET_NAME",
+    "count_pages",
+    "lonely_sheets",
+    "remove_sheet",
+    "sheet_comment",
+    "sheet_digest",
+    "sheet_name",
+    "write_sheet",
+]
 
 SHEET_NAME = "contact-sheet.jpg"
 """Of the first page."""
@@ -50,7 +60,37 @@ def write_sheet(folder: Path, pages: Sequence[bytes]) -> None:
             raise OutboxError(f"{path} is somebody else's.", "Move it away, or set contact_sheet: false in the config.")
     for path, data in reversed(list(zip(paths, pages, strict=True))):
         write_whole(path, data)
-    number = len(pages) + 1
-    while sheet_digest(path := folder / sheet_name(number)):
-        path.unlink()
-        number += 1
+    _remove(list(_pages(folder, len(pages) + 1)))
+
+
+def remove_sheet(folder: Path) -> bool:
+    """Remove the sheet in ``folder``; return whether there was one. Raises OutboxError where it cannot be removed."""
+    pages = list(_pages(folder))
+    _remove(pages)
+    return bool(pages)
+
+
+def lonely_sheets(root: Path) -> Iterator[PurePosixPath]:
+    """Yield the folders below ``root``, relative to it, with a sheet and fewer than two folders of paintings."""
+    for name, folders, files in os.walk(root):
+        folders[:] = [folder for folder in folders if not folder.startswith(".")]
+        if SHEET_NAME in files and sheet_digest(Path(name, SHEET_NAME)):
+            paintings = (folder for folder in folders if Path(name, folder, RECORD_NAME).is_file())
+            if len(list(itertools.islice(paintings, 2))) < 2:
+                yield PurePosixPath(Path(name).relative_to(root).as_posix())
+
+
+def count_pages(folder: Path) -> int:
+    """Return how many pages the sheet in ``folder`` has; 0 where there is none."""
+    return sum(1 for _ in _pages(folder))
+
+
+def _pages(folder: Path, first: int = 1) -> Iterator[Path]:
+    """The pages that lie in ``folder``, from page ``first`` on, up to the first that is none of ours."""
+    return itertools.takewhile(sheet_digest, (folder / sheet_name(number) for number in itertools.count(first)))
+
+
+def _remove(pages: Sequence[Path]) -> None:
+    """The last page goes first: what is left after a stop is found by its first page."""
+    for path in reversed(pages):
+        remove_file(path)
