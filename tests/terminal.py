@@ -10,6 +10,7 @@ import pytest
 
 __all__ = ["Tmux"]
 
+_OF_ANOTHER_TERMINAL = ("COLUMNS", "LINES")  # whoever runs the tests may have said how large theirs is
 GENEROUS_SECONDS = 300.0  # a shared machine may take minutes to load torch
 
 
@@ -21,7 +22,8 @@ class Tmux:
         if program is None:
             pytest.fail("tmux is missing: install it (Debian and Ubuntu: apt-get install tmux)")
         self._tmux = [program, "-u", "-f", "/dev/null", "-S", str(folder / "tmux")]
-        self._environ = {**os.environ, "LC_ALL": "C.UTF-8"}
+        outer = {key: value for key, value in os.environ.items() if key not in _OF_ANOTHER_TERMINAL}
+        self._environ = {**outer, "LC_ALL": "C.UTF-8"}
         settings = [f"{key}={value}" for key, value in environ.items()]
         self.run("new-session", "-d", "-x", width, "-y", height, shlex.join(["env", *settings, *command]))
 
