@@ -45,7 +45,8 @@ class Chooser:
         """
         if self._is_exhausted(without):
             return ()
-        front = self._ledger.front(len(idle) + _CHOICE, without)
+        most_failed = max((len(worker.failed) for worker in idle), default=0)  # which are no choice for that worker
+        front = self._ledger.front(len(idle) + _CHOICE + most_failed, without)
         found = assign([self._candidate(each) for each in front], idle, workers)
         if not found:
             self._remember_exhausted(without)

@@ -370,10 +370,13 @@ class Crew:
     def close(self, timeout_seconds: float) -> None:
         """End every worker; ``timeout_seconds`` is for all of them together."""
         deadline = self._clock() + timeout_seconds
+        workers = [place.worker for place in self.places if place.worker is not None]
+        for worker in workers:
+            worker.ask_to_stop(timeout_seconds)
+        for worker in workers:
+            worker.stop(max(0.0, deadline - self._clock()))
         for place in self.places:
-            if place.worker is not None:
-                place.worker.stop(max(0.0, deadline - self._clock()))
-                place.worker = None
+            place.worker = None
 
     def _hire(self, place: Place) -> None:
         place.hire += 1

@@ -4,6 +4,7 @@ It has its own folder and its own token, and touches nothing of a cluster that r
 """
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -15,8 +16,18 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+LOCAL = "127.0.0.1"
 PATIENCE_SECONDS = 180
 ROOT = Path(__file__).parents[1]
+
+
+_PRETEND = """
+import json, sys
+from ray._raylet import GcsClient
+head, key, space = GcsClient(address=sys.argv[1]), b"CLUSTER_METADATA", b"cluster"
+said = json.loads(head.internal_kv_get(key, namespace=space)) | json.loads(sys.argv[2])
+head.internal_kv_put(key, json.dumps(said).encode(), True, namespace=space)
+"""  # the note in which Ray looks for the cluster's versions
 
 
 def free_port(beyond: int = 0) -> int:
@@ -37,7 +48,9 @@ class RayHead:
         self.token_file = self.folder / "token"
         self.token_file.write_text(uuid.uuid4().hex + uuid.uuid4().hex)
         self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = f"{LOCAL}:{self.port}"
+        self._client_port = free_port(self.port)
+        self.client_address = f"ray://{LOCAL}:{self._client_port}"
         self.environ = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token_file)}
         self._nodes: list[subprocess.Popen[bytes]] = []
 
@@ -55,18 +68,24 @@ class RayHead:
         """Start the head, and wait until it takes drivers."""
         options = ["--head", f"--port={self.port}", f"--temp-dir={self.folder}/r", f"--num-cpus={self.cpus}"]
         return self._start_node(
-            [*options, "--include-dashboard=false", f"--ray-client-server-port={free_port(self.port)}"]
+            [*options, "--include-dashboard=false", f"--ray-client-server-port={self._client_port}"]
         )
 
-    def add_node(self, cpus: float = 1) -> subprocess.Popen[bytes]:
-        """Start another node on this machine, and wait until it is there."""
-        return self._start_node([f"--address={self.address}", f"--num-cpus={cpus}"])
+    def add_node(self, cpus: float = 1, root: Path = ROOT) -> subprocess.Popen[bytes]:
+        """Start another node on this machine, which imports monet-watch from ``root``; wait until it is there."""
+        return self._start_node([f"--address={self.address}", f"--num-cpus={cpus}"], root)
 
-    def _start_node(self, options: list[str]) -> subprocess.Popen[bytes]:
+    def pretend(self, **versions: str) -> None:
+        """Have the head say to whoever comes that it was started with other versions (``ray_version=``...)."""
+        environ = os.environ | self.environ
+        subprocess.run([sys.executable, "-c", _PRETEND, self.address, json.dumps(versions)], env=environ, check=True)
+
+    def _start_node(self, options: list[str], root: Path = ROOT) -> subprocess.Popen[bytes]:
         log = self.folder / f"node-{len(self._nodes)}.log"
-        command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--disable-usage-stats", *options]
+        ray = str(Path(sys.executable).with_name("ray"))
+        command = [ray, "start", "--block", "--disable-usage-stats", f"--node-ip-address={LOCAL}", *options]
         # Ray starts workers as the least of all processes; on a busy machine they would hardly ever have their turn.
-        environ = os.environ | self.environ | {"RAY_worker_niceness": "0", "PYTHONPATH": str(ROOT)}
+        environ = os.environ | self.environ | {"RAY_worker_niceness": "0", "PYTHONPATH": str(root)}
         with log.open("wb") as out:
             process = subprocess.Popen(command, env=environ, stdout=out, stderr=out, start_new_session=True)
         self._nodes.append(process)

@@ -94,7 +94,10 @@ def test_ray_is_imported_by_the_process_that_drives_a_cluster_alone():
         if any(name.partition(".")[0] == "ray" for name in imports_of(path))
     }
 
-    assert importers == {"workers/ray_driver.py"}
+    assert importers == {"workers/ray_driver.py", "workers/ray_faults.py"}
+
+
+DRIVES_A_CLUSTER = ("ray_driver", "ray_faults")
 
 
 def test_nobody_but_that_process_imports_what_drives_a_cluster():
@@ -102,7 +105,7 @@ def test_nobody_but_that_process_imports_what_drives_a_cluster():
     importers = {
         path.relative_to(ROOT).as_posix()
         for path in FILES
-        if any(belongs(name, "monet_watch.workers.ray_driver") for name in imports_of(path))
+        if any(belongs(name, f"monet_watch.workers.{each}") for name in imports_of(path) for each in DRIVES_A_CLUSTER)
     }
 
-    assert importers == {"workers/ray.py"}
+    assert importers == {"workers/ray.py", "workers/ray_driver.py"}

@@ -197,3 +197,10 @@ def test_jobs_that_wait_for_room_are_passed_over_until_there_is_some(queue):
     queue.ledger.start(small.id, "0")
     assert queue.chooser.choose([IdleWorker(0)], 1, frozenset({"large 1024"})) == ()
     assert [each.job_id for each in queue.chooser.choose([IdleWorker(0)], 1)] == [large.id]
+
+
+def test_a_device_on_which_the_whole_front_has_failed_takes_the_first_job_behind_it(queue):
+    jobs = [queue.drop("bulk", number).id for number in range(60)]
+    worker = IdleWorker(0, 1e5, failed=frozenset(jobs[:50]))
+    (begins,) = queue.chooser.choose([worker], workers=2)
+    assert begins.job_id in jobs[50:]

@@ -245,3 +245,20 @@ def test_places_that_need_no_worker_at_present_are_not_told_of():
     crew, _ = hired(("cpu",))
     crew.places[0].worker = None
     assert crew.states(now=0.0) == ()
+
+
+def test_at_the_end_all_workers_are_asked_to_stop_before_any_is_waited_for():
+    asked, waited = [], []
+
+    class Slow(MemoryWorker):
+        def ask_to_stop(self, timeout_seconds):
+            asked.append(self)
+
+        def stop(self, timeout_seconds):
+            waited.append((self, len(asked)))
+
+    crew = Crew(("cuda:0", "cuda:1", "cpu"), lambda device, post: Slow(post, device), lambda _: None, Clock())
+    crew.open()
+    crew.close(timeout_seconds=2.0)
+    assert [count for _, count in waited] == [3, 3, 3]
+    assert [worker for worker, _ in waited] == asked

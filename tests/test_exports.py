@@ -58,7 +58,7 @@ LIGHT = [
     name
     for name in MODULES
     if not name.startswith("monet_watch.engine.")
-    and name not in ("monet_watch.workers.worker", "monet_watch.workers.ray_driver")
+    and name.removeprefix("monet_watch.workers.") not in ("worker", "ray_driver", "ray_faults")
 ] + ["monet_watch.engine.events", "monet_watch.engine.devices", "monet_watch.engine.levels"]
 
 

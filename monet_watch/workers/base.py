@@ -354,6 +354,9 @@ class Worker(Protocol):
     def capabilities(self) -> Capabilities | None:
         """What it can do; None before `WorkerReady`. It stays known after its end."""
 
+    def ask_to_stop(self, timeout_seconds: float) -> None:
+        """Have it end, within ``timeout_seconds`` if it can, and return at once. No event follows. See `stop`."""
+
     def stop(self, timeout_seconds: float) -> None:
         """End the worker; kill it if it has not ended after ``timeout_seconds``. No event follows."""
 

@@ -37,6 +37,11 @@ class Cluster:
     token_file: Path | None = None
 
     @property
+    def is_by_client(self) -> bool:
+        """Whether Ray's client stands between this program and the cluster."""
+        return self.address.startswith("ray://")
+
+    @property
     def words(self) -> str:
         """How a message begins."""
         return "The Ray cluster of this machine" if self.address == "auto" else f"The Ray cluster at {self.address}"

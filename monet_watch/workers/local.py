@@ -148,17 +148,23 @@ class LocalWorker:
         """What it can do, once it is ready."""
         return self._monitor.capabilities
 
+    def ask_to_stop(self, timeout_seconds: float) -> None:
+        """Have the process end after the present step, and return at once."""
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        self._monitor.ended()
+        self._outgoing.put(Stop())
+        self._outgoing.put(None)
+
     def stop(self, timeout_seconds: float) -> None:
         """End the process, by force if it has not ended after ``timeout_seconds``.
 
         A process that even that does not end, because the kernel waits for a device, is left behind.
         """
-        self._stopping.set()
-        self._monitor.ended()
+        self.ask_to_stop(timeout_seconds)
         if self._process is None or self._connection is None or self._reader is None:
             return
-        self._send(Stop())
-        self._outgoing.put(None)
         self._reader.join(timeout_seconds)
         if self._reader.is_alive():
             self._process.kill()

@@ -127,10 +127,14 @@ class MemoryWorker:
         """What it pretends to be able to do, once it is ready."""
         return self._monitor.capabilities
 
-    def stop(self, timeout_seconds: float) -> None:
+    def ask_to_stop(self, timeout_seconds: float) -> None:
         """Say nothing more."""
         self._alive = False
         self._monitor.ended()
+
+    def stop(self, timeout_seconds: float) -> None:
+        """Say nothing more."""
+        self.ask_to_stop(timeout_seconds)
 
     def proceed(self) -> bool:
         """Do the next thing that an automatic worker would do; return whether there was one."""

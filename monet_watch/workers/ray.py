@@ -28,6 +28,7 @@ from monet_watch.workers.base import (
     WorkerDied,
     WorkerEvent,
     WorkerSaid,
+    WorkerWaits,
 )
 from monet_watch.workers.cluster import (
     CancelAt,
@@ -48,9 +49,10 @@ from monet_watch.workers.process import SPAWN, set_up_process
 
 __all__ = ["RayCluster", "RayWorker"]
 
-_CONNECT_SECONDS = 60.0
+_CONNECT_SECONDS = 90.0  # Ray itself tries for 45 before it gives up a cluster of another version
 _KILL_SECONDS = 10.0
 _LOOK_SECONDS = 0.5
+_CONNECTING_SECONDS = 5.0  # between two signs of life while nobody has answered: see hang_seconds
 _HIRES = itertools.count(1)
 _TOKEN_FILE = Path(".ray/auth_token")  # in the home folder, where Ray looks for it
 
@@ -130,21 +132,27 @@ class RayWorker:
         """What it can do, once it is ready."""
         return self._monitor.capabilities
 
-    def stop(self, timeout_seconds: float) -> None:
-        """End the actor, and wait for that up to ``timeout_seconds``."""
+    def ask_to_stop(self, timeout_seconds: float) -> None:
+        """Have the actor end, by force after ``timeout_seconds``, and return at once."""
         if self._stopping.is_set():
             return
         self._stopping.set()
         self._monitor.ended()
-        if self._driver is None:
-            return
-        self._order(Dismiss(self.key, timeout_seconds))
-        self._gone.wait(timeout_seconds)
-        self._driver.remove(self)
+        if self._driver is not None:
+            self._order(Dismiss(self.key, timeout_seconds))
+
+    def stop(self, timeout_seconds: float) -> None:
+        """End the actor, and wait for that up to ``timeout_seconds``."""
+        self.ask_to_stop(timeout_seconds)
+        if self._driver is not None:
+            self._gone.wait(timeout_seconds)
+            self._gone.set()
+            self._driver.remove(self)
 
     def forsake(self) -> None:
         """Leave the actor to whoever comes next, as the end of the daemon does."""
         self._stopping.set()
+        self._gone.set()
         if self._driver is not None:
             self._driver.remove(self)
 
@@ -238,18 +246,30 @@ class _DriverProcess:
 
     def _listen(self, connection: Connection) -> str:
         """Hand on what the process reports until its end, and return why that was."""
-        connect_until = time.monotonic() + _CONNECT_SECONDS
-        reason, connected = "", False
+        reason = ""
         with contextlib.suppress(EOFError, OSError):
-            while time.monotonic() < self._kill_at and (connected or time.monotonic() < connect_until):
+            if not self._answers(connection):
+                return f"{self._words} does not answer within {_CONNECT_SECONDS:g} s; is it up, and its firewall open?"
+            while time.monotonic() < self._kill_at:
                 if not connection.poll(_LOOK_SECONDS):
                     continue
                 report: Report = connection.recv()
-                connected = connected or isinstance(report, Connected)
                 reason = report.reason if isinstance(report, Unreachable) else reason
                 self._hand_on(report)
-            return f"{self._words} does not answer within {_CONNECT_SECONDS:.0f} s; is it up, and is its firewall open?"
         return reason or f"{self._words} is lost: the process that drives it has ended"
+
+    def _answers(self, connection: Connection) -> bool:
+        """Wait for its first report; meanwhile the workers say that they wait for the cluster."""
+        began = time.monotonic()
+        said_at = began
+        while (now := time.monotonic()) < min(began + _CONNECT_SECONDS, self._kill_at):
+            if connection.poll(_LOOK_SECONDS):
+                return True
+            if now - said_at >= _CONNECTING_SECONDS:
+                said_at = now
+                for worker in tuple(self._workers.values()):
+                    worker.heard(WorkerWaits(f"it is connecting; {self._words} has not answered yet"))
+        return False
 
     def _hand_on(self, report: Report) -> None:
         match report:

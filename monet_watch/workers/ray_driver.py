@@ -9,13 +9,12 @@ The actors are detached: they outlive this process, and the next one finds them 
 import contextlib
 import os
 import queue
-import re
 import socket
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import IO, Any
@@ -25,7 +24,6 @@ import ray.exceptions
 import ray.util
 from ray.actor import ActorHandle
 
-from monet_watch import __version__
 from monet_watch.errors import WorkerError
 from monet_watch.workers.base import Allowance, PaintJob, WeightsFile, WorkerDied, WorkerEvent, WorkerWaits
 from monet_watch.workers.cluster import (
@@ -41,6 +39,7 @@ from monet_watch.workers.cluster import (
     Report,
     Said,
 )
+from monet_watch.workers.ray_faults import cannot_connect, how_it_was_lost, require_same_version
 from monet_watch.workers.studio import Studio, WeightsData
 
 __all__ = ["Joined", "RayStudio", "connect", "drive"]
@@ -88,7 +87,7 @@ def connect(cluster: Cluster, weights: WeightsFile, said: IO[bytes]) -> Joined:
         context = ray.init(cluster.address, namespace=cluster.namespace, log_to_driver=False, configure_logging=False)
     except Exception as error:  # the boundary: ray raises what its parts raise
         said.seek(0)
-        raise _explained(cluster, error, said.read().decode("utf-8", "replace")) from error
+        raise cannot_connect(cluster, error, said.read().decode("utf-8", "replace")) from error
     nodes = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
     return Joined(Connected(nodes, str(context.dashboard_url or "")), ray.put(WeightsData.of(weights)))
 
@@ -114,23 +113,6 @@ def _knock(address: str) -> None:
         ) from error
 
 
-def _explained(cluster: Cluster, error: Exception, said: str) -> WorkerError:
-    """What to tell of ``error``; that a token was refused, Ray says to the standard error alone."""
-    text = " ".join(str(error).split())
-    if isinstance(error, ray.exceptions.AuthenticationError) and "no authentication token" in text:
-        return WorkerError(f"{cluster.words} wants an authentication token, and there is none.", _TOKEN_REMEDY)
-    if re.search("version.*mismatch", text, re.IGNORECASE):
-        remedy = "Install the same versions of ray and Python on this machine and on the cluster's nodes."
-        return WorkerError(f"{cluster.words} speaks another version: {text}", remedy)
-    if re.search("InvalidAuthToken|Unauthenticated|AuthenticationError", text + said):
-        return WorkerError(f"{cluster.words} does not accept the authentication token.", _TOKEN_REMEDY)
-    remedy = "Check cluster.address in the config, and the token (see README); `ray status` on the head says how it is."
-    return WorkerError(f"{cluster.words} cannot be used: {text or type(error).__name__}", remedy)
-
-
-_TOKEN_REMEDY = "Copy ~/.ray/auth_token from the head to this machine, or name a copy by cluster.token_file."
-
-
 @dataclass
 class _Studios:
     """The actors of this daemon in the cluster: those that are there, and those that are made."""
@@ -143,17 +125,9 @@ class _Studios:
 
     def __post_init__(self) -> None:
         """Look for actors that an earlier driver left, those with a painting first."""
-        known = [each["name"] for each in ray.util.list_named_actors(all_namespaces=True) if self._is_ours(each)]
-        self.found = sorted(known, key=self._has_painting)
-
-    def _is_ours(self, named: dict[str, str]) -> bool:
-        return named["namespace"] == self.cluster.namespace
-
-    def _has_painting(self, name: str) -> bool:
-        try:
-            return bool(ray.get(ray.get_actor(name).holds.remote(), timeout=_LOOK_SECONDS))
-        except (ray.exceptions.RayError, ValueError):
-            return False
+        named = ray.util.list_named_actors(all_namespaces=True)
+        known = [each["name"] for each in named if each["namespace"] == self.cluster.namespace]
+        self.found = sorted(known, key=_with_painting(known).__contains__)
 
     def take(self) -> "ActorHandle[RayStudio]":
         """One that is there and has no listener here, or another one. It may have to wait for room."""
@@ -174,6 +148,23 @@ class _Studios:
         studio: Any = ray.remote(RayStudio).options(**options)
         actor: ActorHandle[RayStudio] = studio.remote(self.weights, device, self.allowance, cluster.linger_seconds)
         return actor
+
+
+def _with_painting(names: Sequence[str]) -> frozenset[str]:
+    """Those actors of these ``names`` that say at once that they have a painting."""
+    asked: dict[ray.ObjectRef[str], str] = {}
+    for name in names:
+        with contextlib.suppress(ValueError):  # it has ended since
+            asked[ray.get_actor(name).holds.remote()] = name
+    answers, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_LOOK_SECONDS) if asked else ([], [])
+    return frozenset(asked[answer] for answer in answers if _got(answer))
+
+
+def _got(answer: "ray.ObjectRef[str]") -> str:
+    """What an actor has answered; nothing where it is lost."""
+    with contextlib.suppress(ray.exceptions.RayError):
+        return ray.get(answer)
+    return ""
 
 
 class _Driver:
@@ -256,7 +247,7 @@ class _Link:
         except WorkerError as error:
             died = WorkerDied(str(error), blameless=True)
         except Exception as error:  # the boundary: whatever becomes of the cluster, the daemon hears of it
-            died = _how_it_was_lost(error)
+            died = how_it_was_lost(error)
         self._say(died)
 
     def _wait_for_room(self, actor: "ActorHandle[RayStudio]") -> None:
@@ -265,15 +256,16 @@ class _Link:
         while not self._dismissed.is_set():
             done, _ = ray.wait([answer], timeout=_LOOK_SECONDS)
             if done:
-                _require_same_version(ray.get(answer))
+                require_same_version(ray.get(answer))
                 return
             waited += _LOOK_SECONDS
             if waited % _WAITING_SECONDS == 0:
-                self._say(WorkerWaits(f"the cluster has no room for it ({self._studios.cluster.demand})"))
+                demand = self._studios.cluster.demand
+                self._say(WorkerWaits(f"the cluster has no room for it ({demand}), or is slow to start it"))
 
     def _events(self, actor: "ActorHandle[RayStudio]") -> Iterator[WorkerEvent]:
         """What the actor says. Ray's client, which ``ray://`` stands for, cannot stream: there it is asked for more."""
-        if self._studios.cluster.address.startswith("ray://"):
+        if self._studios.cluster.is_by_client:
             yield from self._read_events(actor)
             return
         options = {"num_returns": "streaming", "_generator_backpressure_num_objects": _AHEAD}
@@ -329,23 +321,3 @@ class _Link:
 def _kill(actor: "ActorHandle[RayStudio]") -> None:
     with contextlib.suppress(ray.exceptions.RayError, ValueError):
         ray.kill(actor)
-
-
-def _require_same_version(version: str) -> None:
-    if version != __version__:
-        words = f"A node of the cluster has monet-watch {version}, and this machine has {__version__}."
-        raise WorkerError(words, "Install the same version on all: others may paint other pictures.")
-
-
-def _how_it_was_lost(error: Exception) -> WorkerDied:
-    """What is said of an actor that is lost. The painting itself runs beside it: it is not to blame."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split()))
-    if "ModuleNotFoundError" in text and "monet_watch" in text:
-        return WorkerDied("monet-watch is not installed on a node of the cluster; install the same version there", True)
-    match error:
-        case ray.exceptions.OutOfMemoryError():
-            return WorkerDied("the cluster ended it because the memory of its node ran out")
-        case ray.exceptions.RayActorError():
-            return WorkerDied("its actor or its node was lost", blameless=True)
-        case _:
-            return WorkerDied(f"the cluster has lost it: {type(error).__name__}: {text[-300:]}", blameless=True)

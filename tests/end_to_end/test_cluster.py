@@ -2,13 +2,17 @@
 
 import hashlib
 import os
+import platform
+import shutil
 import signal
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from monet_watch import __version__
 from tests.end_to_end.house import Home, wait_until
-from tests.ray_head import RayHead
+from tests.ray_head import ROOT, RayHead
 
 pytestmark = [
     pytest.mark.slow,
@@ -81,8 +85,10 @@ def parent(pid):
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def test_two_actors_paint_what_one_process_at_home_paints_to_the_byte(make_home, make_photo, head):
-    away, home = make_home("away", on(head)), make_home("home")
+@pytest.mark.parametrize("way", ["address", "client_address"])
+def test_two_actors_paint_what_one_process_at_home_paints_to_the_byte(make_home, make_photo, head, way):
+    """Whether the daemon is a part of the cluster or comes in by Ray's client."""
+    away, home = make_home("away", on(head, address=getattr(head, way))), make_home("home")
     for place in (away, home):
         for number in range(4):
             place.write(f"photo{number}.png", make_photo(32, 40, number))
@@ -108,8 +114,9 @@ def test_an_actor_that_is_killed_costs_no_attempt_and_its_painting_goes_on_elsew
     assert record.times.attempts == 1
 
 
-def test_a_killed_daemon_s_painting_is_finished_meanwhile_and_the_next_one_takes_it(make_home, make_photo, head):
-    home = make_home("home", on(head, workers=1))
+@pytest.mark.parametrize("way", ["address", pytest.param("client_address", marks=pytest.mark.full)])
+def test_a_killed_daemon_s_painting_is_finished_meanwhile_and_the_next_one_takes_it(make_home, make_photo, head, way):
+    home = make_home("home", on(head, workers=1, address=getattr(head, way)))
     home.configure(defaults={"steps": LONG, "save_every": 50})
     home.write("photo.png", make_photo(32, 40, 1))
     with home.daemon() as daemon:
@@ -138,14 +145,69 @@ def test_while_no_cluster_can_be_reached_home_paints_and_says_why(make_home, mak
     assert "127.0.0.1:9 does not answer: Connection refused" in died["text"]
 
 
-def test_a_wrong_token_is_told_in_words(make_home, head, tmp_path):
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [
+        ("address", "does not accept the token. Copy ~/.ray/auth_token from the head"),
+        pytest.param("client_address", "the authentication token is missing or wrong. Copy", marks=pytest.mark.full),
+    ],
+)
+def test_a_wrong_token_is_told_in_words(make_home, head, tmp_path, way, words):
     token = tmp_path / "token"
     token.write_text("0" * 64)
-    home = make_home("home", on(head, token_file=str(token)))
+    home = make_home("home", on(head, address=getattr(head, way), token_file=str(token)))
     with home.daemon() as daemon:
         died = daemon.wait_for("worker-died")
 
-    assert "token" in died["text"] and "Copy" in died["text"]
+    assert words in died["text"]
+
+
+@pytest.mark.full
+def test_where_a_cluster_wants_a_token_and_there_is_none_that_is_told(make_home, head, tmp_path):
+    home = make_home("home", {name: value for name, value in on(head).items() if name != "token_file"})
+    with home.daemon(HOME=str(tmp_path)) as daemon:
+        died = daemon.wait_for("worker-died")
+
+    assert "wants an authentication token, and there is none. Copy ~/.ray/auth_token from the head" in died["text"]
+
+
+@pytest.mark.parametrize("other", [{"ray_version": "99.1.0"}, {"python_version": "3.99.1"}])
+def test_a_cluster_of_another_version_is_told_and_used_once_it_is_the_same(make_home, make_photo, head, other):
+    same = {"ray_version": version("ray"), "python_version": platform.python_version()}
+    home = make_home("home", on(head, workers=1, fallback="local"))
+    home.write("photo.png", make_photo(32, 40, 1))
+    head.pretend(**other)
+    try:
+        with home.daemon() as daemon:
+            died = daemon.wait_for("worker-died")
+            daemon.wait_for("done", "photo.png")
+            head.pretend(**same)
+            daemon.wait_for("worker-said")
+            home.write("second.png", make_photo(32, 40, 2))
+            daemon.wait_for("done", "second.png")
+    finally:
+        head.pretend(**same)
+
+    there = same | other
+    assert f"runs Ray {there['ray_version']} and Python {there['python_version']}" in died["text"]
+    assert f"this machine Ray {same['ray_version']} and Python {same['python_version']}" in died["text"]
+    assert "Install the same versions" in died["text"]
+
+
+@pytest.mark.full
+def test_a_node_with_another_monet_watch_is_told_and_home_paints_meanwhile(make_home, make_photo, tmp_path):
+    shutil.copytree(ROOT / "monet_watch", tmp_path / "other" / "monet_watch")
+    source = tmp_path / "other" / "monet_watch" / "__init__.py"
+    source.write_text(source.read_text().replace(f'__version__ = "{__version__}"', '__version__ = "99.1.0"'))
+    with RayHead(cpus=0) as head:
+        head.add_node(root=tmp_path / "other")
+        home = make_home("home", on(head, workers=1, fallback="local"))
+        home.write("photo.png", make_photo(32, 40, 1))
+        with home.daemon() as daemon:
+            died = daemon.wait_for("worker-died")
+            daemon.wait_for("done", "photo.png")
+
+    assert f"has monet-watch 99.1.0, and this machine has {__version__}. Install the same version" in died["text"]
 
 
 @pytest.mark.full
