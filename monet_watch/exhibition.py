@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
+from pathlib import PurePosixPath
 
 from monet_watch.errors import LedgerError
 from monet_watch.ledger import Job, JobState, Ledger, Outlook, Overview
@@ -61,6 +62,8 @@ class Exhibition:
                 folder = self._ledger.get(notice.job).folder
                 if folder is not None:
                     self._curator.hang(folder)
+            case "contact-sheet":
+                self._curator.look_at_sheet(PurePosixPath(str(notice.details["file"])).parent)
             case "scanned":
                 self._curator.sweep()
             case "stopped":

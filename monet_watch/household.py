@@ -196,8 +196,9 @@ def _run_and_renew(rooms: "_Rooms") -> Outcome:
         with rooms.surveyor() as surveyor, rooms.caretaker() as caretaker, rooms.with_gallery() as open_rooms:
             daemon = open_rooms.daemon(surveyor, caretaker, crew)
             outcome = daemon.run()
-        if daemon.renewal is None:
-            return outcome
+            if daemon.renewal is None:
+                open_rooms.finish_reports()
+                return outcome
         rooms = rooms.renewed(daemon.renewal)
         rooms.house.mailbox.drop(Scanned, Hashed, HashFailed, InboxGone)
         if daemon.renewal.needs_new_workers:
@@ -354,6 +355,11 @@ class _Rooms:
         office = Office(house.config, self.state / LEDGER_NAME, house.mailbox.post, house.once)
         reports = stack.enter_context(Reports(office, self.state, house.environ, self._pass_on))
         return replace(self, house=replace(house, listen=_both(house.listen, reports.heard)), reports=reports)
+
+    def finish_reports(self) -> None:
+        """Let what is still to be reported be told to everybody in these rooms."""
+        if self.reports is not None:
+            self.reports.finish(self._pass_on)
 
     def _pass_on(self) -> bool:
         """Tell the notices that are left; True if somebody asks for the end."""

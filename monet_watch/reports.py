@@ -69,6 +69,7 @@ class Reports:
     def __init__(self, office: Office, state: Path, environ: Mapping[str, str], pass_on: Callable[[], bool]) -> None:
         self._office = office
         self._pass_on = pass_on
+        self._is_finished = False
         self._after_painting = AfterPainting(office, state, environ)
         self._metrics = Metrics(office)
         self._reports: tuple[Report, ...] = (
@@ -84,20 +85,30 @@ class Reports:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._finish(self._pass_on, self._office.once and kind is None)
+
+    def finish(self, pass_on: Callable[[], bool]) -> None:
+        """Come to the end, by way of another ``pass_on``, whose listeners may be gone when the context ends."""
+        self._finish(pass_on, self._office.once)
+
+    def _finish(self, pass_on: Callable[[], bool], with_patience: bool) -> None:
+        if self._is_finished:
+            return
+        self._is_finished = True
         for report in self._reports:
             report.end()
-        self._wait(_AFTER_ALL_SECONDS if self._office.once and kind is None else _AT_A_STOP_SECONDS)
+        self._wait(_AFTER_ALL_SECONDS if with_patience else _AT_A_STOP_SECONDS, pass_on)
         for report in self._reports:
             report.give_up()
-        self._wait(_AT_A_STOP_SECONDS)
+        self._wait(_AT_A_STOP_SECONDS, pass_on)
 
-    def _wait(self, patience_seconds: float) -> None:
+    def _wait(self, patience_seconds: float, pass_on: Callable[[], bool]) -> None:
         deadline = time.monotonic() + patience_seconds
         while not all(report.ended for report in self._reports):
-            if self._pass_on() or time.monotonic() >= deadline:
+            if pass_on() or time.monotonic() >= deadline:
                 break
             time.sleep(_LOOK_SECONDS)
-        self._pass_on()
+        pass_on()
 
     def heard(self, notice: Notice) -> None:
         """The daemon told something."""

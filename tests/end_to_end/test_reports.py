@@ -25,6 +25,7 @@ def test_a_folder_that_is_finished_has_a_contact_sheet_which_another_start_leave
         opened.load()
     told = next(daemon.told("contact-sheet"))
     assert told["details"] == {"file": "trip/contact-sheet.jpg", "paintings": 2}
+    assert '"sheets":{"trip":1}' in (home.outbox / ".gallery" / "data" / "list.js").read_text()
     before = (sheet.stat().st_mtime_ns, sheet.stat().st_ino)
     with home.daemon("--once") as daemon:
         assert daemon.ended() == 1, daemon.log

@@ -1,18 +1,21 @@
 """The list of all paintings, in pieces: one that is added rewrites the last piece, and never the whole.
 
+The list of the pieces names the contact sheets, too.
+
 Each piece, and the list of the pieces, is a script that calls a function of the gallery's own script with JSON. A
 browser runs scripts beside a page that it has opened from a folder, where it would read no other file.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from monet_watch.outbox.files import write_whole
 from monet_watch.outbox.gallery.entries import Entry
+from monet_watch.outbox.gallery.names import link, path_of
 
 __all__ = ["PIECE_SIZE", "Catalogue", "script"]
 
@@ -58,6 +61,7 @@ class Catalogue:
         self._folder = folder
         self._pieces: list[_Piece] = []
         self._places: dict[PurePosixPath, int] = {}
+        self._sheets: dict[PurePosixPath, int] = {}
         self._stamp: object = None
 
     def __len__(self) -> int:
@@ -88,13 +92,13 @@ class Catalogue:
         stamp = self._look()
         if stamp is not None and stamp == self._stamp:
             return True
-        self._pieces, self._places, self._stamp = [], {}, None
+        self.clear()
         if stamp is None:
             return False
         try:
             self._read()
-        except (OSError, ValueError, TypeError, KeyError, UnicodeDecodeError):
-            self._pieces, self._places = [], {}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            self.clear()
             return False
         self._stamp = stamp
         return True
@@ -118,6 +122,7 @@ class Catalogue:
             piece = _Piece({entry.path: entry for entry in entries}, version)
             self._pieces.append(piece)
             self._places.update(dict.fromkeys(piece.entries, number))
+        self._sheets = {path_of(address): int(pages) for address, pages in listed.get("sheets", {}).items()}
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Add paintings, or replace those of the same folders; `save` writes them."""
@@ -140,12 +145,21 @@ class Catalogue:
                 self._pieces[number].version = ""
         return removed
 
+    def sheets(self) -> dict[PurePosixPath, int]:
+        """Return how many pages the contact sheet of each folder has that has one, relative to the outbox."""
+        return dict(self._sheets)
+
+    def put_sheets(self, pages: Mapping[PurePosixPath, int]) -> None:
+        """Say what `sheets` is to return; `save` writes it."""
+        if pages != self._sheets:
+            self._sheets, self._stamp = dict(pages), None  # the list is to be written
+
     def clear(self) -> None:
         """Forget everything."""
-        self._pieces, self._places = [], {}
+        self._pieces, self._places, self._sheets, self._stamp = [], {}, {}, None
 
-    def save(self) -> bool:
-        """Write the pieces that have changed, then the list of them; return whether anything had."""
+    def save(self) -> None:
+        """Write the pieces that have changed, then the list of them and of the contact sheets, if that has."""
         changed = [number for number, piece in enumerate(self._pieces) if not piece.version]
         for number in changed:
             data = self._pieces[number].data(number)
@@ -153,11 +167,12 @@ class Catalogue:
             self._pieces[number].version = hashlib.sha256(data).hexdigest()[:12]
         if changed or self._stamp is None:
             self._write_list()
-        return bool(changed)
 
     def _write_list(self) -> None:
         pieces = [[len(piece.entries), piece.version] for piece in self._pieces]
-        write_whole(self._folder / _LIST_NAME, script("list", {"format": _FORMAT, "pieces": pieces}))
+        sheets = {link(place): count for place, count in self._sheets.items()}
+        listed = {"format": _FORMAT, "pieces": pieces, "sheets": sheets}
+        write_whole(self._folder / _LIST_NAME, script("list", listed))
         self._stamp = self._look()
 
     def _path(self, number: int) -> Path:

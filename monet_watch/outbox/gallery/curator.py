@@ -40,21 +40,23 @@ class _Orders:
 
     thumbnails: dict[tuple[str, str], Thumbnail] = field(default_factory=dict)
     finished: dict[PurePosixPath, None] = field(default_factory=dict)
+    sheets: frozenset[PurePosixPath] = frozenset()
     sweep: bool = False
     moment: Moment | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.thumbnails or self.finished or self.sweep or self.moment)
+        return bool(self.urgent or self.moment)
 
     @property
     def urgent(self) -> bool:
         """Whether there is more to do than to show what goes on, which changes with every step."""
-        return bool(self.thumbnails or self.finished or self.sweep)
+        return bool(self.thumbnails or self.finished or self.sheets or self.sweep)
 
     def followed_by(self, later: "_Orders") -> "_Orders":
         kept = list({**self.thumbnails, **later.thumbnails}.items())[-_MOST_THUMBNAILS:]
         finished = {**self.finished, **later.finished}
-        return _Orders(dict(kept), finished, self.sweep or later.sweep, later.moment or self.moment)
+        sheets, sweep = self.sheets | later.sheets, self.sweep or later.sweep
+        return _Orders(dict(kept), finished, sheets, sweep, later.moment or self.moment)
 
 
 class Curator:
@@ -103,6 +105,10 @@ class Curator:
     def hang(self, folder: PurePosixPath) -> None:
         """A painting is finished in ``folder``, relative to the outbox."""
         self._order(_Orders(finished={folder: None}))
+
+    def look_at_sheet(self, folder: PurePosixPath) -> None:
+        """The contact sheet in ``folder``, relative to the outbox, has been made, or has gone."""
+        self._order(_Orders(sheets=frozenset({folder})))
 
     def sweep(self) -> None:
         """Look through the outbox for what was removed, and for what was added by somebody else."""
@@ -166,6 +172,8 @@ class Curator:
             gallery.keep(thumbnail)
         if orders.finished:
             gallery.add(orders.finished)
+        if orders.sheets:
+            gallery.look_at_sheets(orders.sheets)
         if orders.sweep:
             gallery.sweep()
         if orders.moment is not None:

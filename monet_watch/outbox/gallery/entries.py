@@ -1,15 +1,13 @@
 """A finished painting as the gallery lists it: what its record says, in a line."""
 
 import hashlib
-import os
 import re
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, Self
-from urllib.parse import unquote_to_bytes
 
-from monet_watch.outbox.gallery.names import link, shown
+from monet_watch.outbox.gallery.names import link, path_of, shown
 from monet_watch.outbox.record import PaintingRecord
 
 __all__ = ["Entry", "mark_of"]
@@ -86,9 +84,9 @@ class Entry:
     @property
     def path(self) -> PurePosixPath:
         """The folder as the file system has it, relative to the outbox."""
-        return PurePosixPath(os.fsdecode(unquote_to_bytes(self.folder)))
+        return path_of(self.folder)
 
     @property
     def file_name(self) -> str:
         """The painting's name as the file system has it."""
-        return os.fsdecode(unquote_to_bytes(self.file))
+        return str(path_of(self.file))

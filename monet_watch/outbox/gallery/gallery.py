@@ -29,6 +29,7 @@ from monet_watch.outbox.gallery.pages import (
     version,
 )
 from monet_watch.outbox.record import PaintingRecord
+from monet_watch.outbox.sheet_files import SHEET_NAME, count_pages
 
 __all__ = ["GALLERY_NAME", "PAGE_NAME", "Gallery", "Thumbnail", "thumbnail_path"]
 
@@ -119,7 +120,9 @@ class Gallery:
         ``everything``: write the pages of those as well that are on the list.
         """
         lost: list[OSError] = []
-        present = dict(self._paintings(lost.append))
+        folders = dict(self._folders(lost.append))
+        present = {folder: names for folder, names in folders.items() if RECORD_NAME in names}
+        self._catalogue.put_sheets(self._sheets(folder for folder, names in folders.items() if SHEET_NAME in names))
         self._take_out(folder for folder in self._catalogue.folders() if self._is_gone(folder, present, lost))
         wanted = [folder for folder in present if everything or folder not in self._catalogue]
         found = sorted(filter(None, map(self._read, wanted)), key=lambda pair: pair[0].finished)
@@ -130,12 +133,24 @@ class Gallery:
                 self._catalogue.save()
         self._catalogue.save()
 
-    def _paintings(self, on_error: Callable[[OSError], None]) -> Iterator[tuple[PurePosixPath, Collection[str]]]:
-        """Every folder with a record, relative to the outbox, and the names of all that is in it."""
+    def _folders(self, on_error: Callable[[OSError], None]) -> Iterator[tuple[PurePosixPath, Collection[str]]]:
+        """Every folder with a painting or a contact sheet, relative to the outbox, and the names of its files."""
         for folder, subfolders, names in os.walk(self._root, onerror=on_error):
             subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-            if RECORD_NAME in names:
+            if RECORD_NAME in names or SHEET_NAME in names:
                 yield PurePosixPath(Path(folder).relative_to(self._root).as_posix()), frozenset(names)
+
+    def _sheets(self, folders: Iterable[PurePosixPath]) -> dict[PurePosixPath, int]:
+        """How many pages the contact sheets in ``folders`` have, as far as there are any of ours."""
+        pages = {folder: count_pages(self._root / folder) for folder in folders}
+        return {folder: count for folder, count in pages.items() if count}
+
+    def look_at_sheets(self, folders: Iterable[PurePosixPath]) -> None:
+        """The contact sheets in ``folders`` have been made, or have gone."""
+        folders = frozenset(folders)
+        others = {folder: pages for folder, pages in self._catalogue.sheets().items() if folder not in folders}
+        self._catalogue.put_sheets(others | self._sheets(folders))
+        self._catalogue.save()
 
     def _is_gone(
         self, folder: PurePosixPath, present: dict[PurePosixPath, Collection[str]], lost: list[OSError]

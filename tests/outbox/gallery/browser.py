@@ -119,6 +119,10 @@ class Browser:
             "[...document.querySelectorAll(arguments[0])].filter(n => n.offsetParent).map(n => n.innerText)", css
         )
 
+    def hrefs(self, css: str) -> list[str]:
+        """Where the links lead that match."""
+        return self.value("[...document.querySelectorAll(arguments[0])].map(link => link.href)", css)
+
     def titles(self) -> list[str]:
         """The titles on the wall, from its beginning."""
         return self.texts(".card .title")

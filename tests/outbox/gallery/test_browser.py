@@ -15,6 +15,7 @@ from monet_watch.outbox.gallery.entries import Entry
 from monet_watch.outbox.gallery.gallery import Gallery, Thumbnail
 from monet_watch.outbox.gallery.moment import Moment, Sitting, Standing
 from monet_watch.outbox.picture import encode_thumbnail
+from monet_watch.outbox.sheet_files import remove_sheet, sheet_comment, write_sheet
 from monet_watch.outbox.timelapse import Birth
 from tests.outbox.gallery.browser import DESKTOP, PHONE, Browser, chromium
 from tests.outbox.gallery.exhibits import EPOCH, digest, hang, keep_thumbnails, record_of
@@ -297,6 +298,31 @@ class TestTheWall:
 
         assert browser.titles() == ["c"]
         assert browser.find("#folder").get_attribute("value") == "sea"
+
+    def test_a_collection_offers_its_contact_sheet_while_there_is_one(self, browser, tmp_path):
+        gallery = an_exhibition(tmp_path, "a.jpg", "trip/b.jpg", "sea & sand/c.jpg")
+        write_sheet(tmp_path / "sea & sand", [sheet_comment("ab" * 32)] * 2)
+        gallery.sweep()
+        browser.open_index(tmp_path)
+        assert browser.texts("#collection-list .sheet a") == ["Contact sheet", "2"]
+        assert browser.texts("#sheet a") == []
+        browser.find("#collection-list button").click()
+        assert browser.texts("#sheet a") == ["Contact sheet", "2"]
+        links = [Path(unquote(urlsplit(link).path)) for link in browser.hrefs("#sheet a")]
+        assert links == [tmp_path / "sea & sand" / name for name in ("contact-sheet.jpg", "contact-sheet-2.jpg")]
+
+        remove_sheet(tmp_path / "sea & sand")
+        gallery.sweep()
+        browser.wait("!document.querySelector('.sheet a')")
+
+    def test_the_sheet_of_paintings_that_lie_in_no_folder_is_offered_until_one_is_chosen(self, browser, tmp_path):
+        gallery = an_exhibition(tmp_path, "a.jpg", "trip/b.jpg")
+        write_sheet(tmp_path, [sheet_comment("ab" * 32)])
+        gallery.sweep()
+        browser.open_index(tmp_path)
+        assert browser.texts(".sheet a") == ["Contact sheet of those in no folder"]
+        browser.find("#folder").send_keys("trip")
+        assert browser.texts(".sheet a") == []
 
     def test_keys_alone_lead_from_the_top_to_a_painting(self, browser, tmp_path):
         an_exhibition(tmp_path, "a.jpg")

@@ -19,6 +19,7 @@ from monet_watch.outbox.gallery.moment import Moment, Sitting, Standing
 from monet_watch.outbox.gallery.names import link, shown
 from monet_watch.outbox.gallery.pages import MADE_BY
 from monet_watch.outbox.picture import encode_png
+from monet_watch.outbox.sheet_files import remove_sheet, sheet_comment, write_sheet
 from tests.outbox.gallery.exhibits import EPOCH, digest, hang, record_of
 
 PICTURE = np.full((4, 6, 3), 128, np.uint8)
@@ -54,6 +55,12 @@ def listed(root: Path) -> list[dict]:
         assert len(entries) == count
         found += entries
     return found
+
+
+def sheets(root: Path) -> dict[str, int]:
+    """How many pages each contact sheet has, as a browser reads it."""
+    text = (root / ".gallery" / "data" / "list.js").read_text()
+    return json.loads(re.fullmatch(r"monetWatch\.list\((.*)\);\n", text)[1])["sheets"]
 
 
 def facts(root: Path) -> dict[str, tuple[int, int]]:
@@ -245,6 +252,29 @@ def test_the_list_comes_back_from_its_files_as_it_was(tmp_path):
     assert second.load()
     assert second.entries == entries
     assert len(list((tmp_path / "data").glob("piece-*.js"))) == 3
+
+
+def test_the_list_names_the_contact_sheets_that_are_there(tmp_path):
+    gallery = Gallery(an_outbox(tmp_path, "a.jpg", "trip/b.jpg", "sea & sand/c.jpg"))
+    for folder, count in (("trip", 2), ("sea & sand", 1)):
+        write_sheet(tmp_path / folder, [sheet_comment("ab" * 32)] * count)
+    (tmp_path / "contact-sheet.jpg").write_bytes(b"somebody else's")
+    gallery.open()
+    assert sheets(tmp_path) == {"trip": 2, "sea%20%26%20sand": 1}
+
+    remove_sheet(tmp_path / "trip")
+    gallery.look_at_sheets([PurePosixPath("trip")])
+    assert sheets(tmp_path) == {"sea%20%26%20sand": 1}
+
+    before = facts(tmp_path)
+    another = Gallery(tmp_path)
+    another.open()
+    another.sweep()
+    assert facts(tmp_path) == before
+
+    remove_sheet(tmp_path / "sea & sand")
+    another.sweep()
+    assert sheets(tmp_path) == {}
 
 
 def test_what_goes_on_is_told_with_its_latest_picture_reasons_and_remedies(tmp_path):

@@ -50,6 +50,14 @@ const monetWatch = (() => {
     if (node.textContent !== text) node.textContent = text;
   }
 
+  /* Links that are there stay: whoever is about to follow one does not lose it. */
+  function replaceLinks(node, links) {
+    const signature = links.map((link) => `${link.getAttribute("href")} ${link.textContent}`).join("\n");
+    if (node.dataset.signature === signature) return;
+    node.dataset.signature = signature;
+    node.replaceChildren(...links);
+  }
+
   /* Run a script beside the page; a query that is never the same makes the browser read it again. */
   function load(name, query) {
     return new Promise((resolve) => {
@@ -84,15 +92,16 @@ const monetWatch = (() => {
   const data = { list: null, pieces: [], versions: [], moment: null, piecesAwaited: 0 };
 
   async function refreshList() {
+    const sheets = data.list && JSON.stringify(data.list.sheets);
     await load("list.js", Date.now());
     if (!data.list) return false;
     const pieces = data.list.pieces;
     const wanted = [];
     for (let at = pieces.length - 1; at >= 0; at--) if (data.versions[at] !== pieces[at][1]) wanted.push(at);
-    const gone = data.pieces.length > pieces.length;
+    const otherwise = data.pieces.length > pieces.length || sheets !== JSON.stringify(data.list.sheets);
     data.pieces.length = pieces.length;
     data.versions.length = pieces.length;
-    return { wanted, gone };
+    return { wanted, otherwise };
   }
 
   async function loadPiece(at) {
@@ -105,6 +114,16 @@ const monetWatch = (() => {
   const newestFirst = (one, other) => other.finished - one.finished || (one.folder < other.folder ? -1 : 1);
   const thumbnail = (mark) => `${root}.gallery/thumbnails/${mark.slice(0, 2)}/${mark}/painting.webp`;
   const styleThumbnail = (mark) => `${root}.gallery/styles/${mark}.webp`;
+
+  /* Links to the pages of the contact sheet of a folder, which is an address; none where it has none. */
+  function sheetLinks(folder, words, of) {
+    const count = (data.list && data.list.sheets && data.list.sheets[folder]) || 0;
+    return Array.from({ length: count }, (_, at) => {
+      const file = at ? `contact-sheet-${at + 1}.jpg` : "contact-sheet.jpg";
+      const label = `${words}${of && ` of ${of}`}${at ? `, page ${at + 1}` : ""}`;
+      return make("a", { href: `${folder}/${file}`, "aria-label": label }, at ? String(at + 1) : words);
+    });
+  }
 
   /* ---- The page of all paintings. */
 
@@ -148,7 +167,7 @@ const monetWatch = (() => {
         if (!this.all.length && others.length) this.showWall();
         await Promise.all(others.map(loadPiece));
       }
-      if (changes.gone || first !== undefined || !this.shown) {
+      if (changes.otherwise || first !== undefined || !this.shown) {
         this.shown = true;
         this.showWall();
       }
@@ -328,6 +347,7 @@ const monetWatch = (() => {
       byId("wall").hidden = !this.isShown("done");
       sync(byId("paintings"), shown, (each) => `${each.folder} ${each.mark}`, (each) => this.makeCard(each));
       this.showFound(found.length, pages);
+      this.showSheet();
       this.showPager(pages);
       this.summarise(data.moment || { running: [], counts: {} });
     },
@@ -339,6 +359,16 @@ const monetWatch = (() => {
       else if (data.list && !this.all.length) text = "None is finished yet. Drop a photo into the inbox.";
       if (pages > 1) text += `${text ? ", " : ""}page ${this.page} of ${pages}`;
       setText(byId("found"), text);
+    },
+
+    /* That of the folder that is chosen; where none is, that of the paintings that lie in no folder. */
+    showSheet() {
+      const name = this.wanted.folder;
+      const shown = this.all.find((each) => each.within === name);
+      const words = name || this.all.every((each) => !each.within) ? "Contact sheet" : "Contact sheet of those in no folder";
+      const links = shown ? sheetLinks(shown.collection, words, name) : [];
+      byId("sheet").hidden = !links.length;
+      replaceLinks(byId("sheet"), links);
     },
 
     makeCard(each) {
@@ -398,7 +428,7 @@ const monetWatch = (() => {
         this.page = 1;
         this.show();
       });
-      return make("li", {}, button);
+      return make("li", {}, button, make("p", { class: "sheet" }));
     },
 
     updateCollection(node, name, entries) {
@@ -406,6 +436,7 @@ const monetWatch = (() => {
       const words = styles.length > 2 ? `${styles.length} styles` : styleNames({ styles, within: name });
       setText(node.querySelector(".count"), `${plural(entries.length, "painting", "paintings")}, ${words}`);
       node.querySelector("button").setAttribute("aria-pressed", String(this.wanted.folder === name));
+      replaceLinks(node.querySelector(".sheet"), sheetLinks(entries[0].collection, "Contact sheet", name));
       const cover = node.querySelector(".cover");
       const source = styleThumbnail(entries[0].style_marks[0] || "");
       if (cover.dataset.source === source) return;
