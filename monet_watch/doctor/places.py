@@ -1,21 +1,24 @@
 """What the folders are like: the inbox and how it can be watched, the outbox, the state folder, the archive."""
 
+import contextlib
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from monet_watch.doctor.findings import Finding, Premises, fine, note, wrong
-from monet_watch.errors import MonetWatchError
+from monet_watch.errors import LedgerError, MonetWatchError
 from monet_watch.finding import read_ledger
 from monet_watch.household import folder_settings, sieve_of
 from monet_watch.inbox.mounts import Mounts, mountinfo
 from monet_watch.inbox.survey import InboxGoneError, inbox_identity
 from monet_watch.inbox.watch import Mode, WatchdogWatch
-from monet_watch.ledger import WatchState
+from monet_watch.ledger import OUTBOX_KEY, WatchState
 from monet_watch.outbox.files import Outbox
 from monet_watch.recipes import Recipe
 from monet_watch.room import free_bytes, room_for
 from monet_watch.service import is_held
+from monet_watch.whereabouts import Whereabouts
 
 __all__ = ["check_inbox", "check_originals", "check_outbox", "check_room", "check_state", "check_watch"]
 
@@ -33,7 +36,7 @@ def check_inbox(premises: Premises) -> Iterator[Finding]:
     try:
         inbox_identity(inbox)
     except InboxGoneError as error:
-        yield wrong("inbox", error.message, f"Mount it, or make it: mkdir -p {inbox}")
+        yield wrong("inbox", error.message, f"Mount it, or make it: mkdir -p {shlex.quote(str(inbox))}")
         return
     refused = [folder for folder, may_be_read in _folders(premises) if not may_be_read]
     if refused:
@@ -89,8 +92,9 @@ def _limit(premises: Premises) -> str:
 
 
 def check_outbox(premises: Premises) -> Iterator[Finding]:
-    """Whether the outbox can be written: a file is."""
+    """Whether the outbox is mounted where it was painted into, and can be written: a file is."""
     outbox = premises.config.outbox
+    _whereabouts(premises).check()
     if not outbox.exists():
         yield _can_be_made("outbox", outbox)
         return
@@ -99,6 +103,14 @@ def check_outbox(premises: Premises) -> Iterator[Finding]:
         yield wrong("outbox", trouble.message, trouble.remedy)
     else:
         yield fine("outbox", f"{outbox}, on {_file_system(outbox)}")
+
+
+def _whereabouts(premises: Premises) -> Whereabouts:
+    """What the last daemon has noted of the mount; where none has, any will do."""
+    noted = None
+    with contextlib.suppress(LedgerError), read_ledger(premises.config, premises.environ) as ledger:
+        noted = ledger.noted(OUTBOX_KEY)
+    return Whereabouts(premises.config.outbox, noted or "", lambda text: None)
 
 
 def check_state(premises: Premises) -> Iterator[Finding]:

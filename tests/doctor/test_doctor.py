@@ -35,8 +35,11 @@ from monet_watch.doctor.places import (
 from monet_watch.doctor.service import check_daemon, check_settings, check_units
 from monet_watch.engine.devices import DeviceFacts, TorchFacts
 from monet_watch.errors import OutboxError, WeightsError, WorkerError
-from monet_watch.ledger import CONFIG_FAULT_KEY, HEARTBEAT_KEY, LEDGER_NAME, Ledger, WatchState
+from monet_watch.inbox import mounts
+from monet_watch.ledger import CONFIG_FAULT_KEY, HEARTBEAT_KEY, LEDGER_NAME, OUTBOX_KEY, Ledger, WatchState
 from monet_watch.service import single_instance
+from monet_watch.whereabouts import Whereabouts
+from tests.mounted import System
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="of Linux alone: inotify, /proc, rights that root gives up")
 
@@ -153,6 +156,28 @@ class TestPlaces:
         (tmp_path / "inbox").rmdir()
         assert str(tmp_path / "inbox") in only_wrong(check_inbox, house()).text
         assert verdicts(check_watch, house()) == []
+
+    def test_the_remedy_for_an_inbox_that_is_away_can_be_run_whatever_its_name_is(self, house, tmp_path):
+        remedy = only_wrong(check_inbox, house(inbox="our photos; rm -r")).remedy
+        subprocess.run(remedy.partition(": ")[2], shell=True, check=True)
+        assert (tmp_path / "our photos; rm -r").is_dir()
+
+    @pytest.mark.parametrize("is_there", [True, False])
+    def test_an_outbox_whose_share_is_not_mounted_is_told_and_not_written(self, house, tmp_path, monkeypatch, is_there):
+        monkeypatch.setattr(mounts, "_MOUNTINFO", tmp_path / "mountinfo")
+        outbox = tmp_path / "outbox"
+        system = System(tmp_path / "mountinfo")
+        system.mount(outbox)
+        (tmp_path / "state").mkdir()
+        with Ledger.open(tmp_path / "state" / LEDGER_NAME) as ledger:
+            Whereabouts(outbox, "", lambda text: ledger.note(OUTBOX_KEY, text))
+        assert verdicts(check_outbox, house()) == [Verdict.FINE]
+        system.unmount(outbox)
+        if is_there:
+            outbox.mkdir()
+        (found,) = run_checks([check_outbox], house())
+        assert (found.subject, found.verdict) == ("outbox", Verdict.WRONG)
+        assert "not mounted" in found.text and "Mount it again" in found.remedy
 
     def test_how_the_inbox_would_be_watched_is_tried(self, house, tmp_path):
         (tmp_path / "inbox/trip/.hidden").mkdir(parents=True)
