@@ -74,7 +74,7 @@ class ActiveHours:
         if not self.ranges:
             return at + seconds
         share = _minutes_of_a_day(self.ranges) / _DAY_MINUTES
-        if seconds > _FAR_DAYS * share * _DAY_SECONDS:
+        if not seconds <= _FAR_DAYS * share * _DAY_SECONDS:  # be it that nobody knows (NaN)
             return at + seconds / share
         while True:
             at = self.next_start(at)

@@ -6,8 +6,11 @@ from datetime import UTC, datetime
 __all__ = ["duration", "finite", "number", "rate", "time_of_day", "utc"]
 
 
+_MOST_DAYS = 9999
+
+
 def duration(seconds: float) -> str:
-    """``8 s``, ``12 min``, ``1 h 05 min``, ``2 d 3 h``: as exact as it needs to be."""
+    """``8 s``, ``12 min``, ``1 h 05 min``, ``2 d 3 h``: as exact as it needs to be, and never long."""
     if not math.isfinite(seconds):
         return "? s"
     if seconds < 99.5:
@@ -16,6 +19,8 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
+    if hours >= 24 * _MOST_DAYS:
+        return f"over {_MOST_DAYS} d"
     return f"{hours} h {minutes:02} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
 
@@ -42,8 +47,11 @@ def number(value: float) -> str:
 
 
 def time_of_day(at: float, now: float) -> str:
-    """``21:35`` today, ``Nov 24`` on another day, in local time."""
-    then, today = datetime.fromtimestamp(at), datetime.fromtimestamp(now)
+    """``21:35`` today, ``Nov 24`` on another day, in local time; what no calendar has is ``a day far off``."""
+    try:
+        then, today = datetime.fromtimestamp(at), datetime.fromtimestamp(now)
+    except (ValueError, OverflowError, OSError):
+        return "a day far off"
     return f"{then:%H:%M}" if then.date() == today.date() else f"{then:%b %d}"
 
 

@@ -1,6 +1,7 @@
 """A finished painting as the gallery lists it: what its record says, in a line."""
 
 import hashlib
+import math
 import re
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ __all__ = ["Entry", "mark_of"]
 
 _HEX = re.compile(r"[0-9a-f]{16,64}")
 _MARK_LENGTH = 32
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799
+"""The years 1 to 9999, in seconds since the epoch: no calendar shows what a stranger's file says beyond them."""
 
 
 def mark_of(digest: str) -> str:
@@ -50,7 +53,12 @@ class Entry:
 
     @classmethod
     def of(cls, folder: PurePosixPath, record: PaintingRecord, copied_at: float | None = None) -> Self:
-        """Make the entry of the painting in ``folder``. A copy's record keeps the times of the painting it is of."""
+        """Make the entry of the painting in ``folder``. A copy's record keeps the times of the painting it is of.
+
+        Raises ValueError for a loss that is no number.
+        """
+        if not math.isfinite(record.delivered.total):
+            raise ValueError("the loss of the picture is no number")
         finished = copied_at if copied_at is not None else datetime.fromisoformat(record.times.finished).timestamp()
         photo = record.photo.real_path()
         return cls(
@@ -63,7 +71,7 @@ class Entry:
             mark=mark_of(record.identity),
             width=record.width,
             height=record.height,
-            finished=int(finished),
+            finished=int(max(_FIRST, min(finished, _LAST))),
             styles=tuple(shown(style.name) for style in record.styles),
             style_marks=tuple(mark_of(style.sha256) for style in record.styles),
             recipe=shown(record.recipe.recipe),

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from monet_watch.outbox.gallery.names import link, shown
+from monet_watch.wording import finite
 
 __all__ = ["Moment", "Sitting", "Standing"]
 
@@ -66,7 +67,7 @@ class Moment:
             "awake": self.awake,
             "counts": self.counts,
             "resting": shown(self.resting),
-            "remaining": None if self.remaining_seconds is None else round(self.remaining_seconds),
+            "remaining": _seconds(self.remaining_seconds),
             "running": [{**_sitting(each), **pictures.get(each.identity, {})} for each in self.running],
             "queued": [_standing(each) for each in self.queued],
             "waiting": [_standing(each) for each in self.waiting],
@@ -90,11 +91,17 @@ def _sitting(sitting: Sitting) -> dict[str, Any]:
         "step": sitting.step,
         "steps": sitting.steps,
         "expected": sitting.expected_steps or sitting.steps,
-        "loss": None if sitting.loss is None else float(f"{sitting.loss:.4g}"),
-        "remaining": None if sitting.remaining_seconds is None else round(sitting.remaining_seconds),
+        "loss": None if (loss := finite(sitting.loss)) is None else float(f"{loss:.4g}"),
+        "remaining": _seconds(sitting.remaining_seconds),
         "width": sitting.width or 0,
         "height": sitting.height or 0,
     }
+
+
+def _seconds(left: float | None) -> int | None:
+    """Whole seconds; None, too, where they are beyond all measure."""
+    known = finite(left)
+    return None if known is None else round(known)
 
 
 def _standing(standing: Standing) -> dict[str, Any]:

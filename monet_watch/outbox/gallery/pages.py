@@ -13,6 +13,7 @@ from monet_watch import __version__
 from monet_watch.outbox.gallery.entries import Entry
 from monet_watch.outbox.gallery.names import link, shown
 from monet_watch.outbox.record import PaintingRecord
+from monet_watch.wording import duration
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -147,7 +148,7 @@ def _painted_in(record: PaintingRecord) -> str:
     """How long it took; of a painting that went on from a checkpoint, the last part."""
     times, steps = record.times, len(record.curve.total) - (record.resumed_at_step or 0)
     pace = f", {times.seconds / steps:.2g} s a step" if steps > 0 else ""
-    return _duration(times.seconds) + pace + (f", attempt {times.attempts}" if times.attempts > 1 else "")
+    return duration(times.seconds) + pace + (f", attempt {times.attempts}" if times.attempts > 1 else "")
 
 
 def _hashes(record: PaintingRecord) -> list[tuple[str, str]]:
@@ -203,13 +204,6 @@ def _data(record: PaintingRecord, place: Place) -> Mapping[str, Any]:
         "stages": [{"step": stage.step, "file": stage.file} for stage in place.stages],
         "last": len(record.curve.total),
     }
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _bytes(size: int) -> str:

@@ -223,6 +223,25 @@ def test_a_record_cannot_lead_a_page_or_a_thumbnail_out_of_the_outbox(tmp_path):
     assert "../outside" not in (root / "a" / "index.html").read_text().split('id="record"')[0].split("Hashes")[0]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"delivered": {"total": 1e999}},
+        {"times": {"finished": "9999-12-31T23:59:59-23:00"}},
+        {"times": {"seconds": 1e300}},
+    ],
+)
+def test_numbers_beyond_measure_in_one_record_keep_no_other_painting_off_the_list(tmp_path, changes):
+    an_outbox(tmp_path, "a.jpg", "b.jpg")
+    record = json.loads((tmp_path / "a" / "painting.json").read_bytes())
+    for key, values in changes.items():
+        record[key] |= values
+    (tmp_path / "a" / "painting.json").write_text(json.dumps(record))
+    Gallery(tmp_path).open()
+
+    assert "b" in [entry["folder"] for entry in listed(tmp_path)]
+
+
 @given(path=paths)
 def test_a_link_leads_back_to_the_path_byte_for_byte_and_is_plain_ascii(path):
     entry = Entry.of(path, record_of(PurePosixPath("a.jpg")))

@@ -10,6 +10,7 @@ const monetWatch = (() => {
   const FEW_NOTES = 3;
   const FEW_NAMES = 8;
   const STALE_SECONDS = 180;
+  const MOST_DAYS = 9999;
   const root = document.body.dataset.root;
   const byId = (id) => document.getElementById(id);
 
@@ -35,10 +36,14 @@ const monetWatch = (() => {
     return new Date(seconds * 1000).toLocaleString("en-GB", options);
   }
 
+  /* In the words of the console and of `monet-watch status`. */
   function duration(seconds) {
     if (seconds < 99.5) return `${Math.round(seconds)} s`;
     const minutes = Math.round(seconds / 60);
-    return minutes < 100 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+    if (minutes < 60) return `${minutes} min`;
+    const hours = Math.floor(minutes / 60);
+    if (hours < 24) return `${hours} h ${String(minutes % 60).padStart(2, "0")} min`;
+    return hours < 24 * MOST_DAYS ? `${Math.floor(hours / 24)} d ${hours % 24} h` : `over ${MOST_DAYS} d`;
   }
 
   function lossText(value) {
