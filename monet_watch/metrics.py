@@ -1,8 +1,8 @@
 """How things stand, as a text file for Prometheus (its node exporter's textfile collector reads such files).
 
-A thread reads the ledger and writes the file, whole or not at all, every few seconds while the daemon runs; at the end
-it says that it does not. After a kill the file stays as it was: its age, and ``monet_watch_written_timestamp_seconds``,
-tell that.
+A thread reads the ledger and writes the file, seen whole or not at all, every few seconds while the daemon runs; at the
+end it says that it does not. After a kill the file stays as it was: its age, and
+``monet_watch_written_timestamp_seconds``, tell that. After a power cut it may be empty until the daemon runs again.
 """
 
 import contextlib
@@ -88,6 +88,8 @@ class Metrics:
             overview, kinds = ledger.overview(recent=1), ledger.kinds_of_problems()
             oldest = ledger.oldest_unpainted()
         registry = registry_of(overview, kinds.items(), oldest, self._now(), is_up=not self._clerk.ending)
+        # It renames what it wrote, and does not wait for the disk as whoever writes a painting does: what that saves
+        # from a power cut is out of date when the power comes back, and a slow disk would have to do it all the time.
         write_to_textfile(str(path), registry)
         self._written = path
 
