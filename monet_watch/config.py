@@ -338,10 +338,11 @@ def state_folder(config: Config, environ: Mapping[str, str]) -> Path:
     """
     given = environ.get("STATE_DIRECTORY", "").split(os.pathsep)[0]
     folder = config.state or (Path(given) if given else _own_state_folder(config.outbox))
+    place = "$STATE_DIRECTORY" if given and not config.state else "state"
     for name, shared in (("inbox", config.inbox), ("outbox", config.outbox)):
         if _within(folder, shared):
             words = f"{folder} lies in the {name}, which is shared; name a folder elsewhere by `state:` in the config"
-            raise settings_error([f"state: {words}"])
+            raise settings_error([f"{place}: {words}"])
     return folder
 
 

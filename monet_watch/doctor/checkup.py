@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from pathlib import Path
 
 from monet_watch.config import Config, state_folder
 from monet_watch.doctor.findings import Check, Finding, Premises, fine, wrong
@@ -51,9 +52,13 @@ CHECKS: tuple[Check, ...] = (
 
 def premises_of(config: Config, environ: Mapping[str, str]) -> Premises:
     """Return what is looked at. Raises SettingsError where the state folder lies in a shared one."""
+    return _premises(config, environ, state_folder(config, environ))
+
+
+def _premises(config: Config, environ: Mapping[str, str], state: Path) -> Premises:
     look_at_torch = cache(partial(torch_facts, config.devices))
     measure = partial(measure_steps, config, environ)
-    return Premises(config, environ, state_folder(config, environ), look_at_torch, run_systemctl, time.time, measure)
+    return Premises(config, environ, state, look_at_torch, run_systemctl, time.time, measure)
 
 
 def examine(read: Callable[[], Config], environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -63,8 +68,8 @@ def examine(read: Callable[[], Config], environ: Mapping[str, str]) -> Iterator[
         premises = premises_of(config, environ)
     except SettingsError as error:
         for fault in error.faults or (error.message,):
-            yield wrong("config", fault, error.remedy or "Mend that line; config.example.yaml explains every key.")
-        yield from run_checks(_OF_THE_MACHINE, premises_of(Config(), environ))
+            yield wrong("config", fault, error.remedy or "Mend it there; config.example.yaml explains every key.")
+        yield from run_checks(_OF_THE_MACHINE, _premises(Config(), environ, Path()))  # which look at no folder
         return
     yield fine("config", str(config.source or "none: the built-in values hold"))
     yield from run_checks(CHECKS, premises)

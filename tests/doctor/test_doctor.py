@@ -354,6 +354,16 @@ class TestCheckup:
         assert [text.split(" ")[0].rpartition("config.yaml")[2] for text in wrongs] == [":1:1:", ":2:7:"]
         assert {each.subject for each in found} >= {"python", "torch", "device", "precision"}
 
+    def test_a_state_folder_in_the_inbox_is_told_and_the_machine_is_looked_at_still(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        environ = {"STATE_DIRECTORY": str(tmp_path / "inbox" / "state")}
+        for settings, told in (("", "$STATE_DIRECTORY: "), ("devices: gpu\n", "config.yaml:1:10: devices")):
+            (tmp_path / "config.yaml").write_text(settings)
+            first, *others = examine(lambda: load_config(Path("config.yaml")), environ)
+            assert (first.subject, first.verdict) == ("config", Verdict.WRONG)
+            assert first.text.startswith(told)
+            assert {"python", "torch"} <= {each.subject for each in others}
+
     def test_a_check_that_cannot_look_is_a_finding_and_the_next_ones_go_on(self, house):
         def check_moon(premises):
             raise OutboxError("It is behind clouds.", "Wait.")
