@@ -71,21 +71,21 @@ class RayHead:
             [*options, "--include-dashboard=false", f"--ray-client-server-port={self._client_port}"]
         )
 
-    def add_node(self, cpus: float = 1, root: Path = ROOT) -> subprocess.Popen[bytes]:
-        """Start another node on this machine, which imports monet-watch from ``root``; wait until it is there."""
-        return self._start_node([f"--address={self.address}", f"--num-cpus={cpus}"], root)
+    def add_node(self, cpus: float = 1, python_path: str = str(ROOT)) -> subprocess.Popen[bytes]:
+        """Start another node on this machine, which imports from ``python_path`` first; wait until it is there."""
+        return self._start_node([f"--address={self.address}", f"--num-cpus={cpus}"], python_path)
 
     def pretend(self, **versions: str) -> None:
         """Have the head say to whoever comes that it was started with other versions (``ray_version=``...)."""
         environ = os.environ | self.environ
         subprocess.run([sys.executable, "-c", _PRETEND, self.address, json.dumps(versions)], env=environ, check=True)
 
-    def _start_node(self, options: list[str], root: Path = ROOT) -> subprocess.Popen[bytes]:
+    def _start_node(self, options: list[str], python_path: str = str(ROOT)) -> subprocess.Popen[bytes]:
         log = self.folder / f"node-{len(self._nodes)}.log"
         ray = str(Path(sys.executable).with_name("ray"))
         command = [ray, "start", "--block", "--disable-usage-stats", f"--node-ip-address={LOCAL}", *options]
         # Ray starts workers as the least of all processes; on a busy machine they would hardly ever have their turn.
-        environ = os.environ | self.environ | {"RAY_worker_niceness": "0", "PYTHONPATH": str(root)}
+        environ = os.environ | self.environ | {"RAY_worker_niceness": "0", "PYTHONPATH": python_path}
         with log.open("wb") as out:
             process = subprocess.Popen(command, env=environ, stdout=out, stderr=out, start_new_session=True)
         self._nodes.append(process)

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import platform
-import shutil
 import signal
 from importlib.metadata import version
 from pathlib import Path
@@ -104,7 +103,7 @@ def test_an_actor_that_is_killed_costs_no_attempt_and_its_painting_goes_on_elsew
     home.configure(defaults={"steps": LONG, "save_every": 50})
     home.write("photo.png", make_photo(32, 40, 1))
     with home.daemon() as daemon:
-        daemon.wait_for("snapshot", "photo.png")
+        daemon.wait_for("snapshot", "photo.png", step=100)  # so the checkpoint at 50 is kept
         os.kill(actor(head), signal.SIGKILL)
         daemon.wait_for("worker-died", "photo.png")
         daemon.wait_for("done", "photo.png")
@@ -120,7 +119,7 @@ def test_a_killed_daemon_s_painting_is_finished_meanwhile_and_the_next_one_takes
     home.configure(defaults={"steps": LONG, "save_every": 50})
     home.write("photo.png", make_photo(32, 40, 1))
     with home.daemon() as daemon:
-        daemon.wait_for("snapshot", "photo.png")
+        daemon.wait_for("snapshot", "photo.png", step=100)  # so the checkpoint at 50 is kept
         painter = actor(head)
         daemon.kill()
     with home.daemon("--once") as daemon:
@@ -196,11 +195,9 @@ def test_a_cluster_of_another_version_is_told_and_used_once_it_is_the_same(make_
 
 @pytest.mark.full
 def test_a_node_with_another_monet_watch_is_told_and_home_paints_meanwhile(make_home, make_photo, tmp_path):
-    shutil.copytree(ROOT / "monet_watch", tmp_path / "other" / "monet_watch")
-    source = tmp_path / "other" / "monet_watch" / "__init__.py"
-    source.write_text(source.read_text().replace(f'__version__ = "{__version__}"', '__version__ = "99.1.0"'))
+    (tmp_path / "sitecustomize.py").write_text("import monet_watch\nmonet_watch.__version__ = '99.1.0'\n")
     with RayHead(cpus=0) as head:
-        head.add_node(root=tmp_path / "other")
+        head.add_node(python_path=f"{tmp_path}{os.pathsep}{ROOT}")
         home = make_home("home", on(head, workers=1, fallback="local"))
         home.write("photo.png", make_photo(32, 40, 1))
         with home.daemon() as daemon:
@@ -216,7 +213,7 @@ def test_a_cluster_that_ends_and_comes_back_is_used_again_and_home_paints_meanwh
     home.configure(defaults={"steps": LONG, "save_every": 50})
     home.write("photo.png", make_photo(32, 40, 1))
     with home.daemon() as daemon:
-        daemon.wait_for("snapshot", "photo.png")
+        daemon.wait_for("snapshot", "photo.png", step=100)  # so the checkpoint at 50 is kept
         own_head.kill_all()
         daemon.wait_for("worker-died", "photo.png")
         daemon.wait_for("done", "photo.png")
@@ -240,7 +237,7 @@ def test_a_node_that_leaves_in_the_middle_costs_no_attempt_and_another_one_takes
         home.configure(defaults={"steps": LONG, "save_every": 50})
         home.write("photo.png", make_photo(32, 40, 1))
         with home.daemon() as daemon:
-            daemon.wait_for("snapshot", "photo.png")
+            daemon.wait_for("snapshot", "photo.png", step=100)  # so the checkpoint at 50 is kept
             os.kill(parent(actor(head)), signal.SIGKILL)  # the raylet, and with it all of the node
             daemon.wait_for("worker-died", "photo.png")
             daemon.wait_for("done", "photo.png")
