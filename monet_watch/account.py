@@ -47,7 +47,7 @@ class Account:
 def take_account(given: str, places: Places, ledger: Ledger) -> Account:
     """Return what is known of the photo or the painting that ``given`` means. Raises SettingsError for an unknown one.
 
-    A record that is damaged counts as none.
+    A record that is damaged, or in a folder that cannot be read, counts as none.
     """
     job = find_job(given, places, ledger)
     others = tuple(each for each in ledger.known(job.path) if each.id != job.id)
@@ -59,7 +59,7 @@ def take_account(given: str, places: Places, ledger: Ledger) -> Account:
 
 
 def _record(job: Job, outbox: Outbox) -> PaintingRecord | None:
-    if job.folder is None or not outbox.holds(job.folder):
+    if job.folder is None or not outbox.surely_holds(job.folder):
         return None
     try:
         record = read_record(outbox, job.folder)
@@ -69,9 +69,13 @@ def _record(job: Job, outbox: Outbox) -> PaintingRecord | None:
 
 
 def _files(folder: Path | None) -> tuple[str, ...]:
-    if folder is None or not folder.is_dir():
+    if folder is None:
         return ()
-    return tuple(sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")))
+    try:
+        names = [path.name for path in folder.iterdir() if path.is_file()]
+    except OSError:
+        return ()
+    return tuple(sorted(name for name in names if not name.startswith(".")))
 
 
 def _settings(job: Job, record: PaintingRecord | None) -> tuple[SettingRow, ...]:
@@ -150,7 +154,7 @@ def _file_facts(account: Account) -> list[tuple[str, str]]:
     if account.folder is not None:
         return [("folder", str(account.folder)), ("files", ", ".join(account.files))]
     if account.job.state is JobState.DONE:
-        return [("folder", "its files were removed by hand; `monet-watch retry` paints it anew")]
+        return [("folder", "its files were removed by hand, or may not be read; `monet-watch retry` paints it anew")]
     return []
 
 

@@ -572,9 +572,10 @@ def gallery(
     Example: monet-watch gallery --rebuild
     """
     from monet_watch.household import rebuild_gallery
+    from monet_watch.outbox.gallery.gallery import PAGE_NAME
 
     settings = _load(config, inbox, outbox)
-    page = settings.outbox / "index.html"
+    page = settings.outbox / PAGE_NAME
     if rebuild:
         count = rebuild_gallery(settings, os.environ)
         typer.echo(f"It shows {count} painting{'s' * (count != 1)}.")

@@ -374,6 +374,13 @@ class Job:
         times = (self.finished_at, self.started_at, self.queued_at)
         return next((at for at in times if at is not None), self.seen_at)
 
+    @property
+    def seconds_taken(self) -> float | None:
+        """How long the last attempt took, whatever was done to the clock meanwhile; None before it has ended."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return max(0.0, self.finished_at - self.started_at)
+
 
 @dataclass(frozen=True, slots=True)
 class StepTaken:

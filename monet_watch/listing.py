@@ -11,7 +11,7 @@ from rich.text import Text
 from monet_watch.errors import SettingsError
 from monet_watch.ledger import Job, JobState
 from monet_watch.printable import printable
-from monet_watch.wording import duration, number, time_of_day, utc
+from monet_watch.wording import duration, finite, number, time_of_day, utc
 
 __all__ = ["job_facts", "jobs_table", "moment", "states_named"]
 
@@ -64,19 +64,13 @@ def _words(job: Job, now: float) -> str:
         case JobState.RUNNING:
             return f"step {job.step} of at most {job.steps}" + (f", loss {number(job.loss)}" if job.loss else "")
         case JobState.DONE:
-            took = _took(job)
-            parts = ["" if job.loss is None else f"loss {number(job.loss)}", "" if took is None else duration(took)]
+            took = "" if job.seconds_taken is None else duration(job.seconds_taken)
+            parts = ["" if job.loss is None else f"loss {number(job.loss)}", took]
             return ", ".join(filter(None, parts))
         case _ if job.retry_at is not None:
             return f"tried again at {time_of_day(job.retry_at, now)}: {job.reason}"
         case _:
             return job.reason
-
-
-def _took(job: Job) -> float | None:
-    if job.started_at is None or job.finished_at is None:
-        return None
-    return max(0.0, job.finished_at - job.started_at)
 
 
 def job_facts(job: Job) -> dict[str, Any]:
@@ -86,14 +80,15 @@ def job_facts(job: Job) -> dict[str, Any]:
     last attempt took. What is not known is None.
     """
     times = ("seen_at", "queued_at", "started_at", "finished_at", "retry_at")
-    plain = ("identity", "attempts", "step", "steps", "loss", "width", "height", "kind", "reason", "remedy", "worker")
+    plain = ("identity", "attempts", "step", "steps", "width", "height", "kind", "reason", "remedy", "worker")
     return {
         "photo": str(job.path),
         "job": job.id,
         "state": job.state.value,
         "folder": None if job.folder is None else str(job.folder),
         **{name: getattr(job, name) for name in plain},
+        "loss": finite(job.loss),
         "priority": job.priority,
-        "seconds": _took(job),
+        "seconds": job.seconds_taken,
         **{name: None if getattr(job, name) is None else utc(getattr(job, name)) for name in times},
     }

@@ -8,11 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from monet_watch.account import Account
+from monet_watch.outbox.gallery.gallery import PAGE_NAME
 
-__all__ = ["GALLERY_NAME", "opener", "place_to_open", "show_file"]
-
-GALLERY_NAME = "index.html"
-"""The gallery's page in the outbox, and each painting's in its folder."""
+__all__ = ["opener", "place_to_open", "show_file"]
 
 _OPEN_SECONDS = 3.0
 
@@ -24,7 +22,7 @@ def place_to_open(outbox: Path, account: Account | None) -> Path:
     """
     folder = (account.folder if account is not None else None) or outbox
     record = account.record if account is not None else None
-    candidates = [folder / GALLERY_NAME, *([folder / record.painting] if record is not None else []), folder]
+    candidates = [folder / PAGE_NAME, *([folder / record.painting] if record is not None else []), folder]
     return next((each for each in candidates if each.exists()), folder)
 
 

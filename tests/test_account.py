@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -71,6 +72,26 @@ class TestFinding:
 
 
 class TestAccount:
+    @pytest.mark.skipif(os.name != "posix", reason="permissions are another matter there")
+    def test_of_a_painting_whose_folder_may_not_be_read_all_else_is_told(self, folder, run_for_whom_permissions_count):
+        script = """
+import sys
+from pathlib import Path
+from monet_watch.account import account_facts, take_account
+from monet_watch.finding import Places
+from monet_watch.ledger import LEDGER_NAME, Ledger
+house = Path(sys.argv[1])
+with Ledger.open_read_only(house / LEDGER_NAME) as ledger:
+    facts = account_facts(take_account("trip/a", Places(house / "inbox", house / "outbox", house), ledger))
+print(facts["state"], facts["files"], facts["record"])
+"""
+        closed = folder / "outbox" / "trip" / "a"
+        closed.chmod(0)
+        try:
+            assert run_for_whom_permissions_count(script, folder) == "done [] None\n"
+        finally:
+            closed.chmod(0o755)
+
     def test_a_painting_is_told_with_settings_origins_losses_and_files(self, take):
         lines = shown(render_account(take("trip/a"), NOW))
         assert lines[0] == "trip/a.jpg"

@@ -117,14 +117,13 @@ def _problem_facts(job: Job) -> dict[str, Any]:
 
 
 def _done_facts(job: Job) -> dict[str, Any]:
-    took = None if job.started_at is None or job.finished_at is None else job.finished_at - job.started_at
     return {
         **_which(job),
         "folder": None if job.folder is None else str(job.folder),
         "identity": job.identity,
         "loss": finite(job.loss),
         "steps": job.step or job.steps,
-        "seconds": finite(took),
+        "seconds": job.seconds_taken,
         "finished_at": _utc_or_none(job.finished_at),
         "width": job.width,
         "height": job.height,

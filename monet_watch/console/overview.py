@@ -228,8 +228,8 @@ def _done_line(job: Job, now: float, width: int) -> Text:
     """When, which, and how it went."""
     at = time_of_day(job.finished_at, now) if job.finished_at is not None else ""
     facts = [f"loss {number(job.loss)}"] if job.loss is not None else []
-    if job.started_at is not None and job.finished_at is not None:
-        facts.append(f"in {duration(max(0.0, job.finished_at - job.started_at))}")
+    if job.seconds_taken is not None:
+        facts.append(f"in {duration(job.seconds_taken)}")
     tail = "  " + " · ".join(facts) if facts and width >= 40 else ""
     line = named(job.path, width - 10 - cell_len(tail), indent=0)
     return Text.assemble("  ", (f"{at:<8}", "dim"), line, (tail, "dim"))

@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -120,9 +120,14 @@ class Gallery:
         ``everything``: write the pages of those as well that are on the list.
         """
         lost: list[OSError] = []
-        folders = dict(self._folders(lost.append))
-        present = {folder: names for folder, names in folders.items() if RECORD_NAME in names}
-        self._catalogue.put_sheets(self._sheets(folder for folder, names in folders.items() if SHEET_NAME in names))
+        present: dict[PurePosixPath, bool] = {}  # whether the painting that is on the list lies there still
+        sheets: list[PurePosixPath] = []
+        for folder, names in self._folders(lost.append):
+            if RECORD_NAME in names:
+                present[folder] = folder not in self._catalogue or self._catalogue.entry(folder).file_name in names
+            if SHEET_NAME in names:
+                sheets.append(folder)
+        self._catalogue.put_sheets(self._sheets(sheets))
         self._take_out(folder for folder in self._catalogue.folders() if self._is_gone(folder, present, lost))
         wanted = [folder for folder in present if everything or folder not in self._catalogue]
         found = sorted(filter(None, map(self._read, wanted)), key=lambda pair: pair[0].finished)
@@ -138,7 +143,7 @@ class Gallery:
         for folder, subfolders, names in os.walk(self._root, onerror=on_error):
             subfolders[:] = [name for name in subfolders if not name.startswith(".")]
             if RECORD_NAME in names or SHEET_NAME in names:
-                yield PurePosixPath(Path(folder).relative_to(self._root).as_posix()), frozenset(names)
+                yield PurePosixPath(Path(folder).relative_to(self._root).as_posix()), names
 
     def _sheets(self, folders: Iterable[PurePosixPath]) -> dict[PurePosixPath, int]:
         """How many pages the contact sheets in ``folders`` have, as far as there are any of ours."""
@@ -152,13 +157,10 @@ class Gallery:
         self._catalogue.put_sheets(others | self._sheets(folders))
         self._catalogue.save()
 
-    def _is_gone(
-        self, folder: PurePosixPath, present: dict[PurePosixPath, Collection[str]], lost: list[OSError]
-    ) -> bool:
+    def _is_gone(self, folder: PurePosixPath, present: Mapping[PurePosixPath, bool], lost: Sequence[OSError]) -> bool:
         """Whether somebody has removed the painting; of a folder that cannot be read nothing is known."""
-        names = present.get(folder)
-        if names is not None:
-            return self._catalogue.entry(folder).file_name not in names
+        if folder in present:
+            return not present[folder]
         path = self._root / folder
         return not any(path.is_relative_to(os.fsdecode(error.filename)) for error in lost if error.filename)
 
