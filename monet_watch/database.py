@@ -10,7 +10,7 @@ step, they survive a killed process, and nobody waits for the disk.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ __all__ = ["Database", "Schema"]
 
 _BUSY_SECONDS = 5.0
 _LARGEST_REST_BYTES = 16 << 20  # one batch of a whole inbox would leave its log at its largest size until the end
+_CACHE_KIBI = 16 << 10  # a bulk's hashes fall anywhere in their index, which has 10 MiB for 100,000 photos
+_LOG_PAGES = 4000  # of 4 KiB, after which the log goes into the file: the oftener, the more of a bulk's pages twice
 
 _START_AFRESH = (
     "Move it away and start again: the finished paintings are read back from the outbox, and the inbox is scanned."
@@ -68,6 +70,7 @@ class Database:
         self._path = path
         self._file: tuple[int, int] | None = None
         self._flushes: bool | None = None
+        self._undoes_in_memory = False
 
     @classmethod
     def open(cls, path: Path, schema: Schema) -> "Database":
@@ -127,6 +130,7 @@ class Database:
         free, pages = self._pragma("freelist_count"), self._pragma("page_count")
         if free * self._pragma("page_size") < least_bytes or free * 2 < pages:
             return False
+        self._undo_in_memory(False)
         self.change("VACUUM")
         return True
 
@@ -171,6 +175,13 @@ class Database:
             self._flush_at_commits(False)
         return self.change(sql, *values)
 
+    def change_many(self, sql: str, rows: Iterable[tuple[object, ...]]) -> None:
+        """Execute a change once for each of the ``rows`` of values, in a transaction that is under way."""
+        try:
+            self._connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise _in_words(self._path, error) from error
+
     def insert(self, sql: str, *values: object) -> int:
         """Execute an INSERT of one row; return the row's id."""
         try:
@@ -179,19 +190,37 @@ class Database:
             raise _in_words(self._path, error) from error
 
     @contextlib.contextmanager
-    def transaction(self, durable: bool = True) -> Iterator[None]:
+    def transaction(self, durable: bool = True, is_bulk: bool = False) -> Iterator[None]:
         """Changes inside are kept together, or, if an exception leaves the block, undone together.
 
         Transactions may be nested; what an inner one kept is on disk when the outermost ends. Then it has been flushed
-        to disk if the outermost is ``durable``; if not, a power cut (but no crash of this program) can undo it.
+        to disk if the outermost is ``durable``; if not, a power cut (but no crash of this program) can undo it. An
+        outermost one that ``is_bulk`` is quicker with very many small changes, and takes more memory for large ones.
         """
         if self._connection.in_transaction:
             bracket = self._bracket("SAVEPOINT inner", "RELEASE inner", "ROLLBACK TO inner", "RELEASE inner")
         else:
             self._flush_at_commits(durable)
+            self._undo_in_memory(is_bulk)
             bracket = self._bracket("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
         with bracket:
             yield
+
+    def bulk(self, durable: bool = True) -> contextlib.AbstractContextManager[None]:
+        """A transaction for very many small changes, or a part of the one that is under way.
+
+        An exception that leaves such a part must leave the whole, too, by which it is undone.
+        """
+        return contextlib.nullcontext() if self._connection.in_transaction else self.transaction(durable, is_bulk=True)
+
+    def _undo_in_memory(self, in_memory: bool) -> None:
+        """Say where SQLite keeps what it would undo a single statement, or an inner transaction, with.
+
+        As a file, which large ones need, that costs dozens of writes for every row whose change has triggers.
+        """
+        if in_memory is not self._undoes_in_memory:
+            self.change(f"PRAGMA temp_store = {'MEMORY' if in_memory else 'DEFAULT'}")
+            self._undoes_in_memory = in_memory
 
     def _flush_at_commits(self, flush: bool) -> None:
         if flush is not self._flushes:
@@ -242,6 +271,8 @@ class Database:
             )
         self._pragma(f"journal_size_limit = {_LARGEST_REST_BYTES}")
         self.change("PRAGMA foreign_keys = ON")
+        self._pragma(f"wal_autocheckpoint = {_LOG_PAGES}")
+        self.change(f"PRAGMA cache_size = -{_CACHE_KIBI}")
 
     def _check(self) -> None:
         verdict = self._pragma("quick_check(1)")

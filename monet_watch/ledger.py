@@ -616,7 +616,7 @@ class Ledger:
 
         Without ``durable`` nobody waits for the disk, and a power cut (but no crash of this program) may undo them.
         """
-        return self._database.transaction(durable)
+        return self._database.transaction(durable, is_bulk=True)
 
     # One photo.
 
@@ -738,7 +738,7 @@ class Ledger:
     def add(self, photos: Iterable[NewPhoto]) -> list[int]:
         """Photos of which there is no row cannot be queued yet: make their rows, as `wait` does, and return the ids."""
         now = self._now()
-        with self._database.transaction(durable=False):
+        with self._database.bulk(durable=False):
             self._revision += 1
             return [
                 self._database.insert(
@@ -775,14 +775,17 @@ class Ledger:
     ) -> None:
         """Photos right in ``folder`` that are `untouched` take their places in the queue, as `queue` gives them."""
         ordered = sorted(photos, key=attrgetter("id"))  # the last of them is the last of its batch
-        with self._database.transaction():
+        with self._database.bulk():
             self._revision += 1
             place = self._place_in_queue(folder, priority)
             common = (place["queued_at"], place["lane"], priority, place["opened"], settings_key, steps)
             plan, first = self._plan(settings), int(place["round"])
-            for turn, each in enumerate(ordered, first):
-                own = (self._next_turn(), each.size, str(each.mtime_ns), each.photo_sha256, each.identity, turn)
-                self._database.change(_QUEUE_UNTOUCHED, *own, *common, plan, each.id)
+            own = (
+                (self._next_turn(), each.size, str(each.mtime_ns), each.photo_sha256, each.identity, turn)
+                for turn, each in enumerate(ordered, first)
+            )
+            rows = ((*values, *common, plan, each.id) for values, each in zip(own, ordered, strict=True))
+            self._database.change_many(_QUEUE_UNTOUCHED, rows)
 
     # The order of the queue.
 

@@ -119,6 +119,29 @@ def test_what_an_inner_transaction_kept_is_undone_with_the_outer_one(database):
     assert names(database) == []
 
 
+def test_a_bulk_is_a_transaction_or_a_part_of_the_one_that_is_under_way(database):
+    with database.bulk():
+        database.change_many("INSERT INTO photos (name) VALUES (?)", [("a",), ("b",)])
+    with pytest.raises(LedgerError, match="UNIQUE"), database.transaction():
+        add(database, "c")
+        with database.bulk():
+            database.change_many("INSERT INTO photos (name) VALUES (?)", [("d",), ("a",)])
+
+    assert names(database) == ["a", "b"]
+
+
+def test_a_change_of_many_rows_that_is_refused_in_a_bulk_is_undone_alone(database):
+    with database.transaction(is_bulk=True):
+        add(database, "a")
+        with pytest.raises(LedgerError, match="UNIQUE"):
+            database.change("INSERT INTO photos (name) VALUES ('b'), ('c'), ('a')")
+        with pytest.raises(ZeroDivisionError), database.transaction():
+            add(database, "d")
+            raise ZeroDivisionError
+
+    assert names(database) == ["a"]
+
+
 def test_after_a_refused_change_the_next_one_is_made(database):
     add(database, "a.jpg")
 
