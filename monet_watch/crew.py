@@ -71,11 +71,10 @@ class Place:
 
     ``deaths`` are those in a row, with no job brought to its end between them, ``failed_starts`` those of them that
     came before the network was loaded; ``last_words`` is the last one's reason, ``waits_for`` what keeps a worker from
-    beginning. ``silent_seconds`` is how long nothing
-    was heard of a worker that has something to do. ``speed`` is the work (see `monet_watch.scheduling`) that its
-    paintings took, by the second, ``styles`` the keys of the settings that its worker painted with lately, ``failed``
-    the jobs whose last attempt was here and ended with the worker. ``painted`` counts the photos that were painted
-    here, ``failures`` all deaths.
+    beginning. ``silent_seconds`` is how long nothing was heard of a worker that has something to do. ``speed`` is the
+    work (see `monet_watch.scheduling`) that its paintings took, by the second, ``styles`` the keys of the settings that
+    its worker painted with lately, ``failed`` the jobs whose last attempt was here and ended with the worker.
+    ``painted`` counts the photos that were painted here, ``failures`` all deaths.
     """
 
     number: int

@@ -16,31 +16,51 @@ from monet_watch.workers.cluster import Cluster
 
 __all__ = ["cannot_connect", "how_it_was_lost", "require_same_version"]
 
+_VERSIONS = f"Ray {ray.__version__} and Python {platform.python_version()}"
 _VERSIONS_REMEDY = "Install the same versions on this machine and on all of the cluster's."
 _TOKEN_REMEDY = "Copy ~/.ray/auth_token from the head to this machine, or name a copy by cluster.token_file."
+_USUAL_REMEDY = (
+    "Check cluster.address in the config, and the token (see README); `ray status` on the head says how it is."
+)
+_TOKEN_WORDS = re.compile("InvalidAuthToken|Unauthenticated|AuthenticationError")
 
 
 def cannot_connect(cluster: Cluster, error: Exception, said: str) -> WorkerError:
     """What to tell of ``error``; that a token was refused, Ray says to the standard error alone."""
     text = " ".join((str(error) or str(error.__context__ or "")).split())
-    is_token = isinstance(error, ray.exceptions.AuthenticationError)
-    if is_token or re.search("InvalidAuthToken|Unauthenticated|AuthenticationError", text + said):
-        has_token = os.environ.get("RAY_AUTH_MODE") == "token"
-        fault = "does not accept the token" if has_token else "wants an authentication token, and there is none"
-        return WorkerError(f"{cluster.words} {fault}.", _TOKEN_REMEDY)
-    if "client connection timeout" in text:  # all that Ray's client says of a token, too
-        words = f"{cluster.words} does not let this machine in, though its port is open."
-        return WorkerError(words, f"Most often the authentication token is missing or wrong. {_TOKEN_REMEDY}")
-    here = f"Ray {ray.__version__} and Python {platform.python_version()}"
+    is_token = isinstance(error, ray.exceptions.AuthenticationError) or _TOKEN_WORDS.search(text + said)
+    fault, remedy = (
+        _token_fault()
+        if is_token
+        else _other_versions(cluster, text)
+        or _by_client(str(error))
+        or (f"cannot be used: {text or type(error).__name__}", _USUAL_REMEDY)
+    )
+    return WorkerError(f"{cluster.words} {fault}", remedy)
+
+
+def _token_fault() -> tuple[str, str]:
+    if os.environ.get("RAY_AUTH_MODE") == "token":
+        return "does not accept the token.", _TOKEN_REMEDY
+    return "wants an authentication token, and there is none.", _TOKEN_REMEDY
+
+
+def _other_versions(cluster: Cluster, text: str) -> tuple[str, str] | None:
     there = _versions_in(text) or ("" if cluster.is_by_client else _versions_at(cluster.address))
-    if there and there != here:
-        return WorkerError(f"{cluster.words} runs {there}, and this machine {here}.", _VERSIONS_REMEDY)
-    if "Initialization failure from server" in text:  # where Ray's client cannot so much as ask for the versions
-        *_, reason = str(error).strip().splitlines()
-        words = f"{cluster.words} cannot serve this machine, which has {here}: {reason}."
-        return WorkerError(words, f"It may run other versions. {_VERSIONS_REMEDY}")
-    remedy = "Check cluster.address in the config, and the token (see README); `ray status` on the head says how it is."
-    return WorkerError(f"{cluster.words} cannot be used: {text or type(error).__name__}", remedy)
+    if there in ("", _VERSIONS):
+        return None
+    return f"runs {there}, and this machine {_VERSIONS}.", _VERSIONS_REMEDY
+
+
+def _by_client(text: str) -> tuple[str, str] | None:
+    """What is most likely where Ray's client ends before it has asked for the versions, or waits for ever."""
+    if "client connection timeout" in text:
+        fault = "does not let this machine in, though its port is open."
+        return fault, f"Most often the authentication token is missing or wrong. {_TOKEN_REMEDY}"
+    if "Initialization failure from server" in text:
+        fault = f"cannot serve this machine, which has {_VERSIONS}: {text.strip().splitlines()[-1]}."
+        return fault, f"It may run other versions. {_VERSIONS_REMEDY}"
+    return None
 
 
 def _versions_in(text: str) -> str:
