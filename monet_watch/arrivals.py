@@ -32,7 +32,7 @@ from monet_watch.inbox.survey import (
     look_at_all,
 )
 from monet_watch.ledger import Job, JobState, Known, Ledger, NewPhoto, WholePhoto
-from monet_watch.notices import About, Level, Listener, tell
+from monet_watch.notices import About, Detail, Level, Listener, tell
 from monet_watch.outbox.files import Outbox
 from monet_watch.output import Output
 from monet_watch.plan import Plan, Planner
@@ -41,11 +41,14 @@ from monet_watch.settings import identity
 __all__ = ["Arrivals", "ArrivalsParts"]
 
 _SETTLING = "It was seen; it is taken when nobody has written to it for a while."
+_SEEN_MANY = "were seen; each is taken when nobody has written to it for a while."
 _QUEUED = "It is whole and waits for its turn."
+_QUEUED_MANY = "are whole and wait for their turn."
 _EMPTY = "It is empty; it is taken when something has been written to it."
 _INBOX = PurePosixPath()
 _MOMENT_SECONDS = 0.1  # for which a bulk may take the loop at a time
 _PART = 400  # photos that are worked off together
+_MANY = 20  # photos of a folder, at once, that are told of in one line
 _UNFINISHED = (JobState.WAITING, JobState.QUEUED, JobState.PROBLEM)
 
 
@@ -327,9 +330,20 @@ class Arrivals:
         photos = [
             NewPhoto(each.path, each.facts.size, each.facts.mtime_ns, _reason_to_settle(each.facts)) for each in new
         ]
-        for found, photo, job in zip(new, photos, self._parts.ledger.add(photos), strict=True):
-            self._parts.settling.saw(found.path, found.facts, now)
-            self._tell("waiting", photo.reason, About(job, found.path), Level.DEBUG)
+        jobs = self._parts.ledger.add(photos)
+        for each in new:
+            self._parts.settling.saw(each.path, each.facts, now)
+        if len(new) > _MANY:
+            self._tell_many("waiting", _SEEN_MANY, [photo.path for photo in photos], Level.DEBUG)
+            return
+        for photo, job in zip(photos, jobs, strict=True):
+            self._tell("waiting", photo.reason, About(job, photo.path), Level.DEBUG)
+
+    def _tell_many(self, event: str, text: str, paths: Sequence[PurePosixPath], level: Level = Level.INFO) -> None:
+        """Tell of many photos of a folder in one line: a journal that gets a hundred thousand at once drops most."""
+        count, first, last = len(paths), paths[0].name, paths[-1].name
+        details: dict[str, Detail] = {"photos": count, "first": first, "last": last}
+        self._tell(event, f"{count} photos, {first} to {last}, {text}", paths[0].parent, level, details)
 
     def _see(self, path: PurePosixPath, facts: FileFacts, known: Known | None, closed: bool) -> None:
         if path in self._parts.settling:
@@ -475,11 +489,18 @@ class Arrivals:
             steps=plan.recipe.steps,
             priority=plan.priority,
         )
-        for job, hashed in unpainted.items():
+        for hashed in unpainted.values():
             self._held.pop(hashed.path, None)
-            self._clear_problem(hashed.path)
-            self._tell("queued", _QUEUED, About(job, hashed.path))
+        self._clear_problems(folder, [hashed.path for hashed in unpainted.values()])
+        self._tell_queued(unpainted)
         return list(unpainted.values())
+
+    def _tell_queued(self, photos: Mapping[int, Hashed]) -> None:
+        if len(photos) > _MANY:
+            self._tell_many("queued", _QUEUED_MANY, [hashed.path for hashed in photos.values()])
+            return
+        for job, hashed in photos.items():
+            self._tell("queued", _QUEUED, About(job, hashed.path))
 
     def _queue(self, hashed: Hashed) -> Job | None:
         """Queue the photo, or hold it until its settings are mended."""
@@ -666,6 +687,12 @@ class Arrivals:
         if was_broken or folder not in self._cleared:
             self._cleared.add(folder)  # a report may be left from before a restart
             self._clear_problem(folder / "style.yaml")
+
+    def _clear_problems(self, folder: PurePosixPath, paths: Sequence[PurePosixPath]) -> None:
+        """Clear what is told of photos right in ``folder``; before many, look whether there is anything."""
+        if len(paths) <= _MANY or self._parts.outbox.tells_problems_in(folder):
+            for path in paths:
+                self._clear_problem(path)
 
     def _clear_problem(self, path: PurePosixPath) -> None:
         try:

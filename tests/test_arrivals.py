@@ -80,6 +80,23 @@ def test_a_bulk_has_all_that_each_photo_of_it_has_alone(busy_house):
     assert all(len(house.told("queued", name)) == 1 for name in bulk if name != "broken/e.jpg")
 
 
+def test_many_photos_of_a_folder_are_queued_each_and_told_of_in_one_line(house):
+    names = [f"trip/{number:02d}.jpg" for number in range(40)]
+    for name in [*names, "alone.jpg"]:
+        (house.inbox / name).parent.mkdir(exist_ok=True)
+        (house.inbox / name).write_bytes(name.encode())
+    report = house.outbox / "trip" / "07.jpg.problem.txt"
+    report.parent.mkdir()
+    report.write_text("It could not be painted.", encoding="utf-8")
+    house.arrivals.scan()
+    house.rest()
+    assert all(house.states(name) == ["queued"] for name in names)
+    assert not report.exists()
+    assert house.told("queued", "alone.jpg")
+    assert house.told("queued", "trip") == ["40 photos, 00.jpg to 39.jpg, are whole and wait for their turn."]
+    assert not any(house.told("queued", name) for name in names)
+
+
 def test_what_is_no_photo_is_left_alone(house):
     for name in ("notes.txt", ".hidden.jpg", "a.jpg.part", "Thumbs.db"):
         house.drop(name)

@@ -340,16 +340,18 @@ def _walk(root: Path, sieve: Sieve, sub: PurePosixPath) -> Iterator[Found | Unre
                     if entry.is_dir(follow_symlinks=False):
                         folders += [path] if sieve.enters(path) else []
                     elif (kind := sieve.kind_inside(path)) is not Kind.NOTHING:
-                        yield from _found(root, place, path, kind, above + os.fsencode(entry.name))
+                        yield from _found(root, entry, path, kind, above + os.fsencode(entry.name))
         except (FileNotFoundError, NotADirectoryError, _RefusedError):
             continue
         except OSError as error:
             yield Unreadable(folder, _plain(error))
 
 
-def _found(root: Path, place: int | str, path: PurePosixPath, kind: Kind, raw: bytes) -> Iterator[Found | Unreadable]:
+def _found(
+    root: Path, entry: "os.DirEntry[str]", path: PurePosixPath, kind: Kind, raw: bytes
+) -> Iterator[Found | Unreadable]:
     try:
-        status = _status_in(place, path.name)
+        status = entry.stat(follow_symlinks=False) if _HAS_DIR_FD else os.lstat(entry.path)  # Windows gives no inode
         facts = look(root, path) if stat.S_ISLNK(status.st_mode) else _facts_of_regular(status)
     except FileNotFoundError:
         return

@@ -448,6 +448,16 @@ class Outbox:
         """Whether what `tell_problem` wrote of ``path`` is there."""
         return os.path.lexists(self._problem(path))
 
+    def tells_problems_in(self, folder: PurePosixPath) -> bool:
+        """Whether what `tell_problem` wrote of any file right in ``folder`` may be there."""
+        try:
+            with os.scandir(self.root / in_utf8(folder)) as entries:
+                return any(entry.name.endswith(_PROBLEM_SUFFIX) for entry in entries)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+
     def clear_problem(self, path: PurePosixPath) -> None:
         """Remove what `tell_problem` wrote, if it is there. Raises OutboxError."""
         problem = self._problem(path)
