@@ -47,7 +47,8 @@ class WeightsData:
 class Studio:
     """A worker process and what it has said. Its methods may run at the same time, in several threads.
 
-    ``end`` is called when nobody has said to listen for ``linger_seconds`` and nothing is being painted.
+    ``end`` is called when it is closed, which it is as well when nobody has said to listen for ``linger_seconds`` and
+    nothing is being painted.
     """
 
     def __init__(
@@ -57,10 +58,11 @@ class Studio:
         self._chronicle = Chronicle()
         self._lonely_since = time.monotonic()
         self._offering = threading.Lock()
+        self._end = end
         file = weights.unpacked(Path(self._folder.name))
         self._worker = LocalWorker(device, file, self._heard, **asdict(allowance))
         self._worker.start()
-        threading.Thread(target=self._linger, args=(linger_seconds, end), name="linger", daemon=True).start()
+        threading.Thread(target=self._linger, args=(linger_seconds,), name="linger", daemon=True).start()
 
     def version(self) -> str:
         """The version of monet-watch on this node."""
@@ -108,19 +110,19 @@ class Studio:
         self._worker.cancel()
 
     def close(self, timeout_seconds: float) -> None:
-        """End the worker process."""
+        """End the worker process, and then itself: whoever said so may be gone, and nobody is to find it empty."""
         self._worker.stop(timeout_seconds)
         self._folder.cleanup()
+        self._end()
 
     def _heard(self, event: WorkerEvent) -> None:
         self._chronicle.write(replace(event, node=socket.gethostname()) if isinstance(event, WorkerReady) else event)
 
-    def _linger(self, linger_seconds: float, end: Callable[[], None]) -> None:
+    def _linger(self, linger_seconds: float) -> None:
         while True:
             time.sleep(_LOOK_SECONDS)
             if self._chronicle.under_way:
                 self.attend()
             elif time.monotonic() - self._lonely_since > linger_seconds:
                 self.close(0)
-                end()
                 return

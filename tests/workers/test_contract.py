@@ -114,6 +114,11 @@ def painters(head):
     return sorted(found, key=lambda pid: int(status(pid)[19]))  # by the time of their start
 
 
+def actors(head):
+    """The processes of the actors of a cluster."""
+    return [pid for pid in head.pids(of="ray::RayStudio") if cmdline(pid).startswith("ray::RayStudio")]
+
+
 def cmdline(pid):
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
@@ -400,6 +405,29 @@ def test_an_actor_to_which_nobody_listens_any_more_gives_its_room_back(tiny_weig
     (mine,) = set(painters(head)) - before
     place.worker.forsake()
     wait_until(lambda: not lives(mine))
+
+
+def test_of_the_actors_that_a_daemon_left_the_next_one_takes_that_with_a_painting_though_others_are_silent(
+    tiny_weights, head, make_job
+):
+    cluster = Cluster(head.address, f"test-{uuid.uuid4().hex}", 0, 0.5, 60, head.token_file)
+    crowd = RayCluster(cluster, tiny_weights, Allowance(threads=1))
+    before = set(actors(head))
+    silent, busy = (Place(lambda post: crowd.worker("ray:1", post)) for _ in range(2))
+    silent.begin()
+    (stopped,) = set(actors(head)) - before
+    busy.begin()
+    job = make_job(steps=5000, save_every=5000)
+    busy.worker.offer(job)
+    busy.events_until(JobStep)
+    os.kill(stopped, signal.SIGSTOP)
+    silent.worker.forsake()
+    busy.make = lambda post: RayCluster(cluster, tiny_weights, Allowance(threads=1)).worker("ray:1", post)
+    busy.restart_daemon()
+
+    assert busy.ready.holds == job.identity
+    os.kill(stopped, signal.SIGKILL)
+    busy.end()
 
 
 def test_an_actor_is_dismissed_though_it_waits_for_the_end_of_a_painting_that_hangs(make_place, make_job):
