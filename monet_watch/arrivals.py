@@ -12,7 +12,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
 
@@ -28,6 +28,7 @@ from monet_watch.inbox.survey import (
     Scanned,
     Surveyor,
     UnreadablePhotoError,
+    folder_name,
     look,
     look_at_all,
 )
@@ -305,25 +306,15 @@ class Arrivals:
         Most photos of a scan are those of which nothing has changed, or those that nobody has heard of.
         """
         new = []
+        settled = _Settled(lambda: self._plan(folder), self._parts.keeps_originals)
         for found in photos:
             each = known.pop(found.raw, None)
             if each is None and found.path not in self._parts.settling:
                 new.append(found)
-            elif each is None or not self._is_as_it_was(folder, found.facts, each):
+            elif each is None or not settled.holds(found.facts, each):
                 self._see(found.path, found.facts, each, closed=False)
         if new:
             self._settle_new(new)
-
-    def _is_as_it_was(self, folder: PurePosixPath, facts: FileFacts, known: Known) -> bool:
-        """Whether it waits in the queue, or is painted, as it is to be, so that there is nothing to do."""
-        if (known.size, known.mtime_ns) != (facts.size, facts.mtime_ns):
-            return False
-        plan = self._plan(folder)
-        if plan is None or known.settings_key != plan.settings_key:
-            return False
-        if known.state is JobState.QUEUED:
-            return known.priority == plan.priority
-        return known.state is JobState.DONE and self._parts.keeps_originals
 
     def _settle_new(self, new: Sequence[Found]) -> None:
         now = self._parts.now()
@@ -462,8 +453,9 @@ class Arrivals:
         """Queue the photos, and return the jobs from which more may follow: most of a bulk are new to everybody."""
         untouched = self._parts.ledger.untouched([hashed.path for hashed in some])
         jobs = []
-        for folder, neighbours in groupby(some, key=lambda hashed: hashed.path.parent):
+        for name, neighbours in groupby(some, key=lambda hashed: folder_name(hashed.path)):
             photos = {hashed.path: hashed for hashed in neighbours}
+            folder = PurePosixPath(name)
             plan = self._plan(folder)
             if plan is not None:
                 new = {untouched[path]: hashed for path, hashed in photos.items() if path in untouched}
@@ -719,6 +711,32 @@ def _tells_of(job: Job, failed: HashFailed, facts: FileFacts) -> bool:
 
 def _not_mounted(share: PurePosixPath) -> str:
     return f"What was mounted at {share} in the inbox is not mounted."
+
+
+class _Settled:
+    """Tells of the photos of a folder which are as they were, and wait or are painted as its ``plan`` wants it.
+
+    The plan is asked for when it is first needed: settings that are still on their way are nobody's fault.
+    """
+
+    def __init__(self, plan: Callable[[], Plan | None], keeps_originals: bool) -> None:
+        self._make_plan = plan
+        self._keeps_originals = keeps_originals
+
+    @cached_property
+    def _plan(self) -> Plan | None:
+        return self._make_plan()
+
+    def holds(self, facts: FileFacts, known: Known) -> bool:
+        """Whether there is nothing to do for a photo with these ``facts``."""
+        if known.size != facts.size or known.mtime_ns != facts.mtime_ns:
+            return False
+        plan = self._plan
+        if plan is None or known.settings_key != plan.settings_key:
+            return False
+        if known.state is JobState.QUEUED:
+            return known.priority == plan.priority
+        return known.state is JobState.DONE and self._keeps_originals
 
 
 class _Comparison:

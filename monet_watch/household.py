@@ -4,6 +4,7 @@ The one place that knows how the parts fit together; they know each other by wha
 """
 
 import contextlib
+import gc
 import hashlib
 import itertools
 import socket
@@ -68,6 +69,11 @@ __all__ = [
 ]
 
 _MEGA = 1_000_000
+_LOOKS_FOR_GARBAGE = (
+    20_000,
+    20,
+    20,
+)  # seldom: a bulk's records live long, and took a fifth of its time to look through
 _PATIENCE_SECONDS = 2.0  # of a start, while a command holds the state for a moment
 _ANSWER_SECONDS = 20.0  # a daemon that has just started, or scans a large inbox, is busy for a while
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0  # between two tries to open what cannot be written
@@ -128,6 +134,7 @@ def run_daemon(house: House) -> Outcome:
     Raises AlreadyRunningError, LedgerError, OutboxError, SettingsError, WeightsError and WorkerError.
     """
     mark = file_mark(house.config.source)
+    gc.set_threshold(*_LOOKS_FOR_GARBAGE)
     with ExitStack() as stack:
         stack.enter_context(stop_signals(house.mailbox.post))
         rooms = _opened(house, mark, stack)

@@ -43,6 +43,7 @@ __all__ = [
     "Surveyor",
     "Unreadable",
     "UnreadablePhotoError",
+    "folder_name",
     "inbox_identity",
     "look",
     "look_at_all",
@@ -182,6 +183,11 @@ def survey(
     return Scanned(sub, tuple(sorted(found, key=attrgetter("raw"))), tuple(errors))
 
 
+def folder_name(path: PurePosixPath) -> str:
+    """The folder of ``path`` as text, empty for the inbox itself: of very many neighbours, cheaper than its parent."""
+    return str(path).rpartition("/")[0]
+
+
 def look(root: Path, path: PurePosixPath) -> FileFacts | None:
     """The facts of the file at ``path``, relative to the inbox ``root``; None if no file is there, or none to be read.
 
@@ -203,9 +209,9 @@ def look_at_all(root: Path, paths: Iterable[PurePosixPath]) -> Iterator[tuple[Pu
 
     Raises `InboxGoneError` if the inbox is not there.
     """
-    for folder, neighbours in groupby(paths, key=lambda path: path.parent):
+    for folder, neighbours in groupby(paths, key=folder_name):
         together = tuple(neighbours)
-        found = _regular_ones(root, folder, together)
+        found = _regular_ones(root, PurePosixPath(folder), together)
         for path in together:
             yield path, found[path] if path in found else _look_or_none(root, path)
 
@@ -253,9 +259,9 @@ class Surveyor(Errands[SurveyMessage]):
             return Scanned(sub, (), (Unreadable(sub, _plain(error)),))
 
     def _hash_all(self, paths: Sequence[PurePosixPath]) -> Iterator[SurveyMessage]:
-        for folder, neighbours in groupby(paths, key=lambda path: path.parent):
+        for folder, neighbours in groupby(paths, key=folder_name):
             left = deque(neighbours)
-            with suppress(OSError, ValueError, _RefusedError), _folder(self._root, folder) as place:
+            with suppress(OSError, ValueError, _RefusedError), _folder(self._root, PurePosixPath(folder)) as place:
                 while left:
                     yield _hash_in(place, left[0], self._limit_bytes) or self._hash(left[0])
                     left.popleft()
