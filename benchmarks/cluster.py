@@ -32,6 +32,7 @@ from monet_watch.recipes import SWIFT
 from monet_watch.weights import default_folder
 from monet_watch.workers.base import (
     Allowance,
+    JobFailed,
     JobFinished,
     PaintJob,
     PictureFile,
@@ -121,6 +122,7 @@ def _paint_all(
             workers[idle.pop()].offer(job)
         number, event = mailbox.get(timeout=_PATIENCE_SECONDS)
         run.sent[type(event).__name__] += _size(event)
+        assert not isinstance(event, JobFailed), event
         if isinstance(event, JobFinished):
             run.hashes[event.job_id] = hashlib.sha256(event.png).hexdigest()
             run.memory = run.memory or look()

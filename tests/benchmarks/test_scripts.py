@@ -130,6 +130,12 @@ def test_daemon_tells_of_each_goal_what_was_measured(run):
     assert measured["scan of 30 new photos, until all are known"] > 0
 
 
+def test_cluster_compares_the_pictures_of_two_actors_with_those_of_a_worker_at_home(run):
+    found = loaded(run("cluster", "--size", "32", "--steps", "2", "--photos", "3") / "cluster.json")
+    assert (found["photos"], found["same_bytes"]) == (3, 3), "a picture is the same wherever it is painted"
+    assert min(found["home_seconds"], found["cluster_seconds"]) > 0
+
+
 def test_the_photos_that_the_daemon_is_measured_with_have_the_same_pixels_and_differ():
     first, second = islice(daemon.photos(), 2)
     assert first != second
