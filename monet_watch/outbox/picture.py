@@ -27,10 +27,12 @@ __all__ = [
 LONGEST_SIDES: Mapping[Format, int] = {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383}
 """Pixels on a side: more the format does not have, nor, for a JPEG, libjpeg."""
 
-THUMBNAIL_SIDE = 360
-"""The longer side of a thumbnail, in pixels."""
+THUMBNAIL_SIDE = 320
+"""The longer side of a thumbnail, in pixels: a little more than the gallery's wall shows on a screen of one to one."""
 
-_THUMBNAIL_QUALITY, _QUALITY = 60, 90
+_THUMBNAIL_BYTES = 8000
+_THUMBNAIL_QUALITIES = (60, 40, 25)  # tried in turn; in less than the last, strokes of the brush run into each other
+_QUALITY = 90
 _LONGEST_SIDE = 4096  # of a WebP beside a painting: more is for no screen, and WebP ends at 16383
 
 _COMPRESS_LEVEL = 4
@@ -63,8 +65,17 @@ def encode_png(
 
 
 def encode_thumbnail(image: NDArray[np.uint8]) -> bytes:
-    """Return ``image`` (uint8, (H, W, 3), sRGB) as a small WebP file of some 10 KB, to be shown among many."""
-    return _webp(image, THUMBNAIL_SIDE, _THUMBNAIL_QUALITY)
+    """Return ``image`` (uint8, (H, W, 3), sRGB) as a small WebP file, to be shown among many.
+
+    It has 4 to 8 KB, and up to 10 where all of a square picture is strokes of a brush: of what would have more, the
+    quality is lowered in steps.
+    """
+    picture = _reduced(image, THUMBNAIL_SIDE)
+    for quality in _THUMBNAIL_QUALITIES:
+        data = _webp(picture, quality, method=6)
+        if len(data) <= _THUMBNAIL_BYTES:
+            break
+    return data
 
 
 def sketch_of(image: NDArray[np.uint8]) -> Sketch:
@@ -76,14 +87,19 @@ def sketch_of(image: NDArray[np.uint8]) -> Sketch:
 
 def encode_webp(image: NDArray[np.uint8]) -> bytes:
     """Return ``image`` (uint8, (H, W, 3), sRGB) as a WebP file; one of more than 4096 pixels on a side gets smaller."""
-    return _webp(image, _LONGEST_SIDE, _QUALITY)
+    return _webp(_reduced(image, _LONGEST_SIDE), _QUALITY, method=4)
 
 
-def _webp(image: NDArray[np.uint8], longest_side: int, quality: int) -> bytes:
+def _reduced(image: NDArray[np.uint8], longest_side: int) -> Image.Image:
     picture = Image.fromarray(image)
     picture.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return picture
+
+
+def _webp(picture: Image.Image, quality: int, method: int) -> bytes:
+    """``method`` is how much time is taken for a smaller file: 0 to 6."""
     file = io.BytesIO()
-    picture.save(file, "WEBP", quality=quality, method=4)
+    picture.save(file, "WEBP", quality=quality, method=method)
     return file.getvalue()
 
 

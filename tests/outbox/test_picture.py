@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from benchmarks.pictures import PHOTOS, photo
 from monet_watch.engine.photo import decode
 from monet_watch.outbox.metadata import Metadata
-from monet_watch.outbox.picture import encode_further, encode_png
+from monet_watch.outbox.picture import THUMBNAIL_SIDE, encode_further, encode_png, encode_thumbnail
 from monet_watch.output import Output
+from monet_watch.styles.library import BUNDLED
 
 EXIF_IFD, GPS_IFD, DATE_TIME, DATE_TIME_ORIGINAL = 0x8769, 0x8825, 306, 36867
 WORDS, MAKE, MODEL, SOFTWARE = 270, 271, 272, 305
@@ -193,3 +195,16 @@ def test_the_same_painting_gives_the_same_bytes_whatever_the_time(image, alpha, 
     assert encoded(kind, image, alpha) == first
     profile = opened(first).info["icc_profile"]
     assert struct.unpack_from(">6H", profile, 24) == (2000, 1, 1, 0, 0, 0)  # dateTimeNumber, ICC.1, 7.2.8
+
+
+@pytest.mark.parametrize(("name", "limit_bytes"), [*((name, 8000) for name in PHOTOS), ("a painting", 10_000)])
+def test_a_thumbnail_is_a_few_kilobytes_and_shows_the_picture(name, limit_bytes):
+    path = BUNDLED / "water-garden.jpg"
+    picture = photo(name) if name in PHOTOS else np.array(Image.open(path).convert("RGB"))
+    data = encode_thumbnail(picture)
+    assert len(data) <= limit_bytes
+    with Image.open(io.BytesIO(data)) as opened:
+        small = opened.convert("RGB")
+    assert max(small.size) == THUMBNAIL_SIDE
+    wanted = Image.fromarray(picture).resize(small.size, Image.Resampling.LANCZOS)
+    assert np.corrcoef(np.array(small).ravel(), np.array(wanted).ravel())[0, 1] > 0.9

@@ -27,7 +27,7 @@ def test_a_painting_and_its_stages_get_small_pictures_once(tmp_path, folder):
     assert make_previews(tmp_path) == 3
     for name in ("painting", "0005", "0010"):
         with Image.open(small(tmp_path, name)) as picture:
-            assert (picture.format, picture.size) == ("WEBP", (360, 240))
+            assert (picture.format, picture.size) == ("WEBP", (320, 213))
             assert np.abs(np.array(picture).mean((0, 1)) - PICTURE[0, 0]).max() < 6
     assert make_previews(tmp_path) == 0
 

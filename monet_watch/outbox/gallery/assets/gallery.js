@@ -377,7 +377,7 @@ const monetWatch = (() => {
     },
 
     makeCard(each) {
-      const scale = Math.min(1, 360 / Math.max(each.width, each.height));
+      const scale = Math.min(1, 320 / Math.max(each.width, each.height));
       const size = { width: Math.round(each.width * scale), height: Math.round(each.height * scale) };
       const picture = make("img", { ...size, loading: "lazy", decoding: "async", alt: "" });
       picture.style.setProperty("--shape", each.width / each.height);
