@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable, Iterable
-from queue import SimpleQueue
+from itertools import count
+from queue import PriorityQueue
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -23,14 +24,15 @@ class Errands(Generic[_Message]):
     def __init__(self, name: str, post: Callable[[_Message], None]) -> None:
         self._post = post
         self._closing = threading.Event()
-        self._requests: SimpleQueue[Callable[[], Iterable[_Message]] | None] = SimpleQueue()
+        self._requests: PriorityQueue[tuple[bool, int, Callable[[], Iterable[_Message]] | None]] = PriorityQueue()
+        self._tickets = count()
         # A daemon thread: one that hangs on a dead network mount must not keep the program from ending.
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def ask(self, errand: Callable[[], Iterable[_Message]]) -> None:
-        """Have ``errand`` done after all that was asked for before."""
-        self._requests.put(errand)
+    def ask(self, errand: Callable[[], Iterable[_Message]], can_wait: bool = False) -> None:
+        """Have ``errand`` done after all that was asked for before, but ahead of what ``can_wait``."""
+        self._requests.put((can_wait, next(self._tickets), errand))
 
     def closing(self) -> bool:
         """Whether what is under way is to be broken off."""
@@ -43,7 +45,7 @@ class Errands(Generic[_Message]):
     def close(self) -> None:
         """End the thread. What it has not begun is dropped; what it has begun has a moment to come to its end."""
         self._closing.set()
-        self._requests.put(None)
+        self._requests.put((False, -1, None))
         self._thread.join(_CLOSE_SECONDS)
 
     def __enter__(self) -> Self:
@@ -53,7 +55,7 @@ class Errands(Generic[_Message]):
         self.close()
 
     def _work(self) -> None:
-        while (errand := self._requests.get()) is not None and not self._closing.is_set():
+        while (errand := self._requests.get()[-1]) is not None and not self._closing.is_set():
             for message in errand():
                 if self._closing.is_set():
                     break

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
@@ -53,6 +54,7 @@ __all__ = [
 
 _ROOT = PurePosixPath()
 _CHUNK_BYTES = 1 << 20
+_FEW = 20  # photos of a folder whose hashes are asked for together; of many, so many are hashed without a pause
 
 # Windows knows none of these flags, nor opening relative to a folder; there, looking before opening has to be enough.
 _FOLDER_FLAGS: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
@@ -247,8 +249,15 @@ class Surveyor(Errands[SurveyMessage]):
         self.ask(lambda: (self._scan(sub),))
 
     def hash(self, *paths: PurePosixPath) -> None:
-        """Hash the files at ``paths``: `Hashed`, `HashFailed` or `InboxGone` follows for each."""
-        self.ask(lambda: self._hash_all(paths))
+        """Hash the files at ``paths``: `Hashed`, `HashFailed` or `InboxGone` follows for each.
+
+        Many of one folder can wait: scans, and a few of another, go ahead of them.
+        """
+        for _, neighbours in groupby(paths, key=folder_name):
+            together = tuple(neighbours)
+            for start in range(0, len(together), _FEW):
+                part = together[start : start + _FEW]
+                self.ask(partial(self._hash_all, part), can_wait=len(together) > _FEW)
 
     def _scan(self, sub: PurePosixPath) -> SurveyMessage:
         try:

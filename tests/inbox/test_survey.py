@@ -529,6 +529,32 @@ def test_requests_are_answered_in_their_order(root, surveyor, posted):
     assert posted.get(timeout=WAIT_SECONDS) == Scanned(PurePosixPath("a"), (photo,))
 
 
+def test_one_photo_and_a_scan_go_ahead_of_many_photos_that_were_to_be_hashed_before_them(root, posted):
+    bulk = [put(root, f"bulk/{number:03d}.jpg", b"x") for number in range(100)]
+    single = put(root, "single.jpg", b"y")
+    begun, asked = threading.Event(), threading.Event()
+    answers = []
+
+    def post(message):
+        answers.append(message)
+        begun.set()
+        assert asked.wait(WAIT_SECONDS)
+        posted.put(message)
+
+    with Surveyor(root, SIEVE, post, LIMIT) as surveyor:
+        surveyor.hash(*bulk)
+        assert begun.wait(WAIT_SECONDS)
+        surveyor.hash(single)
+        surveyor.scan(PurePosixPath("bulk"))
+        asked.set()
+        for _ in range(len(bulk) + 2):
+            posted.get(timeout=WAIT_SECONDS)
+    ahead = answers.index(next(each for each in answers if getattr(each, "path", None) == single))
+    assert ahead < len(bulk) / 2
+    assert isinstance(answers[ahead + 1], Scanned)
+    assert [each.path for each in answers if isinstance(each, Hashed) and each.path != single] == bulk
+
+
 def test_the_hash_of_a_large_file_is_that_of_all_its_bytes(root, posted):
     data = os.urandom(3_000_001)
     with Surveyor(root, SIEVE, posted.put, LIMIT) as surveyor:
