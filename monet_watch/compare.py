@@ -10,8 +10,7 @@ from rich.text import Text
 from monet_watch.account import Account
 from monet_watch.outbox.record import PaintingRecord
 from monet_watch.printable import printable
-from monet_watch.settings_table import as_yaml
-from monet_watch.wording import duration, number
+from monet_watch.wording import as_yaml, duration, number
 
 __all__ = ["Difference", "comparison_facts", "comparison_table", "differences"]
 

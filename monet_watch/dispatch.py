@@ -35,6 +35,7 @@ from monet_watch.remaining import sizes_of
 from monet_watch.room import NoRoomError, Shortage, room_for
 from monet_watch.troubles import FIRST_PAUSE, pause
 from monet_watch.undelivered import Undelivered
+from monet_watch.wording import duration
 from monet_watch.workers.base import (
     DevicesFound,
     JobCheckpoint,
@@ -703,7 +704,7 @@ class Dispatch:
         told = {"kind": kind, "reason": reason, "remedy": remedy}
         self._parts.arrivals.given_up(job, self._parts.ledger.put_off(job.id, seconds=seconds, **told))
         text = f"{reason} {remedy}".strip()
-        self._tell("problem", f"{text} It is tried again in {_duration(seconds)}.", job, Level.ERROR)
+        self._tell("problem", f"{text} It is tried again in {duration(seconds)}.", job, Level.ERROR)
 
     def _begin_rest(self, error: OutboxError | InboxGoneError) -> None:
         """Begin nothing for a moment, and then look again; as long as the reason is the same it is told once."""
@@ -762,7 +763,3 @@ def _folder(job: Job) -> PurePosixPath:
 
 def _photo_facts(job: Job) -> PhotoFacts:
     return PhotoFacts.of(job.path, job.photo_sha256 or "", job.size, job.mtime_ns)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

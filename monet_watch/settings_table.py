@@ -9,8 +9,9 @@ from rich.text import Text
 from monet_watch.output import Output
 from monet_watch.printable import printable
 from monet_watch.recipes import Recipe
+from monet_watch.wording import as_yaml
 
-__all__ = ["SettingRow", "as_yaml", "setting_rows", "settings_table"]
+__all__ = ["SettingRow", "setting_rows", "settings_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,3 @@ def settings_table(title: str, rows: Iterable[SettingRow]) -> Table:
     for row in rows:
         table.add_row(*(Text(printable(each)) for each in (row.key, as_yaml(row.value), row.origin)))
     return table
-
-
-def as_yaml(value: object) -> str:
-    """Return a value as it would stand in style.yaml."""
-    if isinstance(value, list | tuple):
-        return ", ".join(map(as_yaml, value))
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,9 +1,18 @@
-"""Numbers and times as people read them."""
+"""Numbers, times and values as people read them."""
 
 import math
 from datetime import UTC, datetime
 
-__all__ = ["duration", "finite", "number", "rate", "time_of_day", "utc"]
+__all__ = ["as_yaml", "duration", "finite", "number", "rate", "time_of_day", "utc"]
+
+
+def as_yaml(value: object) -> str:
+    """Return a value as it would stand in style.yaml."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(as_yaml, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 _MOST_DAYS = 9999

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, Self
 
-from monet_watch.outbox.gallery.names import link, path_of, shown
+from monet_watch.outbox.gallery.names import link, link_part, path_of, shown
 from monet_watch.outbox.record import PaintingRecord
 
 __all__ = ["Entry", "mark_of"]
@@ -65,7 +65,7 @@ class Entry:
             folder=link(folder),
             collection=link(folder.parent),
             within="" if folder.parent == PurePosixPath() else shown(folder.parent),
-            file=link(record.painting).replace("/", "%2F"),
+            file=link_part(record.painting),
             title=shown(photo.stem or folder.name),
             photo=shown(photo),
             mark=mark_of(record.identity),

@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import PurePosixPath
 from urllib.parse import quote, unquote_to_bytes
 
-__all__ = ["link", "path_of", "shown"]
+__all__ = ["link", "link_part", "path_of", "shown"]
 
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Marks that turn the direction of writing until they are undone (UAX 9, 2.1 to 2.5): a name could mislead by them."""
@@ -30,6 +30,11 @@ def link(path: PurePosixPath | str) -> str:
     Its slashes part folders. A name with a colon does not become a scheme, since the colon is encoded.
     """
     return quote(os.fsencode(str(path)), safe="/")
+
+
+def link_part(name: str) -> str:
+    """Return ``name`` as one part of an address: a slash in it parts no folders."""
+    return link(name).replace("/", "%2F")
 
 
 def path_of(address: str) -> PurePosixPath:

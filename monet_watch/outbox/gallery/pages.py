@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from monet_watch import __version__
 from monet_watch.outbox.gallery.entries import Entry
-from monet_watch.outbox.gallery.names import link, shown
+from monet_watch.outbox.gallery.names import link, link_part, shown
 from monet_watch.outbox.record import PaintingRecord
-from monet_watch.wording import duration
+from monet_watch.wording import as_yaml, duration
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -115,7 +115,7 @@ def brief(style: str, within: str) -> str:
 
 
 def _collection(entry: Entry) -> dict[str, str]:
-    return {"name": entry.within, "hash": f"#folder={link(entry.within).replace('/', '%2F')}" if entry.within else ""}
+    return {"name": entry.within, "hash": f"#folder={link_part(entry.within)}" if entry.within else ""}
 
 
 def _facts(record: PaintingRecord) -> list[tuple[str, str]]:
@@ -167,7 +167,7 @@ def _settings(record: PaintingRecord) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "value": shown(_as_yaml(values.get(name))),
+            "value": shown(as_yaml(values.get(name))),
             "origin": shown(origin),
             "chosen": origin != "built in" and not origin.startswith("recipe "),
         }
@@ -175,18 +175,10 @@ def _settings(record: PaintingRecord) -> list[dict[str, Any]]:
     ]
 
 
-def _as_yaml(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_as_yaml, value))
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _files(record: PaintingRecord, place: Place) -> list[tuple[str, str]]:
     """The files beside the page, as pairs of an address and a text."""
     found = [
-        (link(record.painting).replace("/", "%2F"), f"{shown(record.painting)}, the painting"),
+        (link_part(record.painting), f"{shown(record.painting)}, the painting"),
         (place.photo, "photo.webp, the photo as it was painted"),
         *((link(name), f"{shown(name)}, the painting") for name in record.further.values()),
         (place.timelapse, f"{place.timelapse}, how it was painted"),
