@@ -113,17 +113,20 @@ class ContactSheets:
         return places
 
     def _places_of(self, folders: Sequence[PurePosixPath]) -> list[PurePosixPath]:
-        """Where in the outbox the paintings of ``folders`` of the inbox lie, or would."""
+        """Where in the outbox the paintings of those ``folders`` of the inbox lie, or would, that are finished."""
         with self._ledger() as ledger:
-            jobs = [job for folder in folders for job in ledger.photos_in(folder)]
+            finished = [folder for folder in folders if not ledger.is_unfinished(folder)]
+            jobs = [job for folder in finished for job in ledger.photos_in(folder)]
         places = [job.folder.parent for job in jobs if job.folder is not None]
-        return list(dict.fromkeys((*map(in_utf8, folders), *places)))
+        return list(dict.fromkeys((*map(in_utf8, finished), *places)))
 
     def _look_at(self, places: Iterable[PurePosixPath]) -> None:
         for place in places:
             with self._ledger() as ledger:
+                if ledger.is_unfinished(place):  # which is asked first, since it costs nothing in a bulk of photos
+                    continue
                 sources = sorted({source for source, other in ledger.sources_of(place) if self._is_same(place, other)})
-                if any(map(ledger.is_unfinished, sources or (place,))):
+                if any(map(ledger.is_unfinished, sources)):
                     continue
                 photos = [job for source in sources for job in ledger.photos_in(source)]
             order = self._order(place, photos)
