@@ -309,23 +309,24 @@ class Arrivals:
         settled = _Settled(lambda: self._plan(folder), self._parts.keeps_originals)
         for found in photos:
             each = known.pop(found.raw, None)
-            if each is None and found.path not in self._parts.settling:
-                new.append(found)
-            elif each is None or not settled.holds(found.facts, each):
-                self._see(found.path, found.facts, each, closed=False)
+            if each is not None and settled.holds(found.facts, each):
+                continue
+            path = found.path
+            if each is None and path not in self._parts.settling:
+                new.append((path, found.facts))
+            else:
+                self._see(path, found.facts, each, closed=False)
         if new:
             self._settle_new(new)
 
-    def _settle_new(self, new: Sequence[Found]) -> None:
+    def _settle_new(self, new: Sequence[tuple[PurePosixPath, FileFacts]]) -> None:
         now = self._parts.now()
-        photos = [
-            NewPhoto(each.path, each.facts.size, each.facts.mtime_ns, _reason_to_settle(each.facts)) for each in new
-        ]
+        photos = [NewPhoto(path, facts.size, facts.mtime_ns, _reason_to_settle(facts)) for path, facts in new]
         jobs = self._parts.ledger.add(photos)
-        for each in new:
-            self._parts.settling.saw(each.path, each.facts, now)
+        for path, facts in new:
+            self._parts.settling.saw(path, facts, now)
         if len(new) > _MANY:
-            self._tell_many("waiting", _SEEN_MANY, [photo.path for photo in photos], Level.DEBUG)
+            self._tell_many("waiting", _SEEN_MANY, [path for path, _ in new], Level.DEBUG)
             return
         for photo, job in zip(photos, jobs, strict=True):
             self._tell("waiting", photo.reason, About(job, photo.path), Level.DEBUG)

@@ -72,9 +72,13 @@ class IgnoreList:
 
     def ignores_itself(self, path: PurePosixPath) -> bool:
         """Whether ``path`` is left alone, whatever becomes of the folders above it."""
-        if self._name.match(path.name) is not None:
-            return bool(path.parts)
-        return bool(self._paths) and any(_fits(path.parts, glob) for glob in self._paths if path.parts)
+        return bool(path.parts) and self.ignores_in(path.parent, path.name)
+
+    def ignores_in(self, folder: PurePosixPath, name: str) -> bool:
+        """What `ignores_itself` says of ``name`` in ``folder``; no path is made of the two where none is needed."""
+        if self._name.match(name) is not None:
+            return True
+        return bool(self._paths) and any(_fits((*folder.parts, name), glob) for glob in self._paths)
 
 
 class Sieve:
@@ -89,10 +93,10 @@ class Sieve:
         kind = self._kind_of_name(path.name)
         return Kind.NOTHING if kind is not Kind.NOTHING and self._ignore.ignores(path) else kind
 
-    def kind_inside(self, path: PurePosixPath) -> Kind:
-        """What `kind` says, for a ``path`` of which it is known that the walk `enters` its folder."""
-        kind = self._kind_of_name(path.name)
-        return Kind.NOTHING if kind is not Kind.NOTHING and self._ignore.ignores_itself(path) else kind
+    def kind_inside(self, folder: PurePosixPath, name: str) -> Kind:
+        """What `kind` says of the file ``name`` in a ``folder`` of which it is known that the walk `enters` it."""
+        kind = self._kind_of_name(name)
+        return Kind.NOTHING if kind is not Kind.NOTHING and self._ignore.ignores_in(folder, name) else kind
 
     def enters(self, folder: PurePosixPath) -> bool:
         """Whether anything below ``folder``, relative to the inbox root, can be of interest."""

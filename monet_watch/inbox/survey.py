@@ -89,12 +89,16 @@ class ChangedWhileReadError(UnreadablePhotoError):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file that matters: ``path`` is relative to the inbox, ``raw`` its bytes, ``kind`` is PHOTO or SETTINGS."""
+    """A file that matters: ``raw`` is its path, relative to the inbox, as bytes; ``kind`` is PHOTO or SETTINGS."""
 
-    path: PurePosixPath
+    raw: bytes
     facts: FileFacts
     kind: Kind
-    raw: bytes = field(repr=False)
+
+    @property
+    def path(self) -> PurePosixPath:
+        """Its path, made each time it is asked for: of most files of a scan nobody asks."""
+        return PurePosixPath(os.fsdecode(self.raw))
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,11 +355,11 @@ def _walk(root: Path, sieve: Sieve, sub: PurePosixPath) -> Iterator[Found | Unre
         try:
             with _folder(root, folder) as place, os.scandir(place) as entries:
                 for entry in entries:
-                    path = folder / entry.name
                     if entry.is_dir(follow_symlinks=False):
+                        path = folder / entry.name
                         folders += [path] if sieve.enters(path) else []
-                    elif (kind := sieve.kind_inside(path)) is not Kind.NOTHING:
-                        yield from _found(root, entry, path, kind, above + os.fsencode(entry.name))
+                    elif (kind := sieve.kind_inside(folder, entry.name)) is not Kind.NOTHING:
+                        yield from _found(root, folder, entry, kind, above + os.fsencode(entry.name))
         except (FileNotFoundError, NotADirectoryError, _RefusedError):
             continue
         except OSError as error:
@@ -363,20 +367,20 @@ def _walk(root: Path, sieve: Sieve, sub: PurePosixPath) -> Iterator[Found | Unre
 
 
 def _found(
-    root: Path, entry: "os.DirEntry[str]", path: PurePosixPath, kind: Kind, raw: bytes
+    root: Path, folder: PurePosixPath, entry: "os.DirEntry[str]", kind: Kind, raw: bytes
 ) -> Iterator[Found | Unreadable]:
     try:
         status = entry.stat(follow_symlinks=False) if _HAS_DIR_FD else os.lstat(entry.path)  # Windows gives no inode
-        facts = look(root, path) if stat.S_ISLNK(status.st_mode) else _facts_of_regular(status)
+        facts = look(root, folder / entry.name) if stat.S_ISLNK(status.st_mode) else _facts_of_regular(status)
     except FileNotFoundError:
         return
     except UnreadablePhotoError as error:
-        yield Unreadable(path, error.message)
+        yield Unreadable(folder / entry.name, error.message)
     except OSError as error:
-        yield Unreadable(path, _plain(error))
+        yield Unreadable(folder / entry.name, _plain(error))
     else:
         if facts is not None:
-            yield Found(path, facts, kind, raw)
+            yield Found(raw, facts, kind)
 
 
 @contextmanager

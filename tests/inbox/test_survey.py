@@ -106,9 +106,9 @@ def test_photos_and_settings_are_found_at_every_depth_and_nothing_else(root):
         put(root, path)
     scanned = survey(root, SIEVE)
     assert sorted(scanned.found, key=lambda each: str(each.path)) == [
-        Found(PurePosixPath("a/b/style.yaml"), facts_of(root / "a/b/style.yaml"), Kind.SETTINGS, b"a/b/style.yaml"),
-        Found(PurePosixPath("a/y.PNG"), facts_of(root / "a/y.PNG"), Kind.PHOTO, b"a/y.PNG"),
-        Found(PurePosixPath("x.jpg"), facts_of(root / "x.jpg"), Kind.PHOTO, b"x.jpg"),
+        Found(b"a/b/style.yaml", facts_of(root / "a/b/style.yaml"), Kind.SETTINGS),
+        Found(b"a/y.PNG", facts_of(root / "a/y.PNG"), Kind.PHOTO),
+        Found(b"x.jpg", facts_of(root / "x.jpg"), Kind.PHOTO),
     ]
     assert scanned.errors == ()
 
@@ -369,9 +369,9 @@ def test_entries_that_vanish_during_the_scan_are_no_error(root):
     """A sieve is asked about each entry after it was listed, and before it is looked at."""
 
     class Removing(Sieve):
-        def kind_inside(self, path):
-            (root / path).unlink()
-            return super().kind_inside(path)
+        def kind_inside(self, folder, name):
+            (root / folder / name).unlink()
+            return super().kind_inside(folder, name)
 
         def enters(self, folder):
             if folder.parts:
@@ -404,11 +404,11 @@ def test_an_inbox_that_is_not_there_or_no_folder_is_gone(tmp_path, missing):
 @pytest.mark.parametrize("back", [False, True], ids=["removed", "replaced"])
 def test_an_inbox_that_is_removed_or_replaced_during_the_scan_is_gone_not_empty(root, back):
     class Unmounting(Sieve):
-        def kind_inside(self, path):
+        def kind_inside(self, folder, name):
             root.rename(root.with_name("away"))
             if back:
                 root.mkdir()
-            return super().kind_inside(path)
+            return super().kind_inside(folder, name)
 
     put(root, "x.jpg")
     with pytest.raises(InboxGoneError):
@@ -524,7 +524,7 @@ def test_requests_are_answered_in_their_order(root, surveyor, posted):
     surveyor.scan()
     surveyor.scan(PurePosixPath("a"))
     assert posted.get(timeout=WAIT_SECONDS) == Hashed(path, hashlib.sha256(b"12345").hexdigest(), facts_of(root / path))
-    photo = Found(path, facts_of(root / path), Kind.PHOTO, os.fsencode(path))
+    photo = Found(os.fsencode(path), facts_of(root / path), Kind.PHOTO)
     assert posted.get(timeout=WAIT_SECONDS) == Scanned(PurePosixPath(), (photo,))
     assert posted.get(timeout=WAIT_SECONDS) == Scanned(PurePosixPath("a"), (photo,))
 
@@ -599,7 +599,7 @@ def test_an_inbox_that_is_gone_is_told_of_by_scans_and_hashes(root, surveyor, po
 
 def test_a_scan_that_fails_covers_nothing_and_the_thread_lives_on(root, posted):
     class Broken(Sieve):
-        def kind_inside(self, path):
+        def kind_inside(self, folder, name):
             raise RuntimeError("a fault in the sieve")
 
     path = put(root, "x.jpg")
@@ -627,10 +627,10 @@ def test_nothing_is_posted_after_the_end(root, posted):
     entered, leave = threading.Event(), threading.Event()
 
     class Slow(Sieve):
-        def kind_inside(self, path):
+        def kind_inside(self, folder, name):
             entered.set()
             leave.wait(WAIT_SECONDS)
-            return super().kind_inside(path)
+            return super().kind_inside(folder, name)
 
     put(root, "x.jpg")
     surveyor = Surveyor(root, Slow(IgnoreList(), lambda name: False), posted.put, LIMIT)
