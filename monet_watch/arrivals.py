@@ -88,6 +88,7 @@ class Arrivals:
         self._held: dict[PurePosixPath, FileFacts] = {}
         self._settings_seen: dict[PurePosixPath, FileFacts] = {}
         self._settings_pending: set[PurePosixPath] = set()
+        self._settings_scanned: dict[PurePosixPath, FileFacts] = {}
         self._broken: dict[PurePosixPath, tuple[str, ...]] = {}
         self._cleared: set[PurePosixPath] = set()
         self._shares_missing: tuple[PurePosixPath, ...] = ()
@@ -166,7 +167,7 @@ class Arrivals:
         settings = {found.path: found.facts for found in scanned.found if found.kind is Kind.SETTINGS}
         with self._parts.ledger.batch(durable=False):
             for path, facts in settings.items():
-                self._see_settings(path, facts, closed=False)
+                self._see_settings(path, facts, closed=False, is_scanned=True)
             for path in [path for path in self._settings_seen if path not in settings and scanned.covers(path)]:
                 if self._parts.presence.share_missing_above(path) is None:
                     self._settings_gone(path)
@@ -582,9 +583,11 @@ class Arrivals:
 
     # Settings.
 
-    def _see_settings(self, path: PurePosixPath, facts: FileFacts, closed: bool) -> None:
+    def _see_settings(self, path: PurePosixPath, facts: FileFacts, closed: bool, is_scanned: bool = False) -> None:
         if self._settings_seen.get(path) == facts:
             return
+        if is_scanned:
+            self._settings_scanned[path] = facts
         if facts.size == 0 and path.suffix.lower() in (".yaml", ".yml"):
             self._settings_whole(path, facts)  # an empty file is a valid one, and nothing more may follow
             return
@@ -593,23 +596,27 @@ class Arrivals:
 
     def _settings_whole(self, path: PurePosixPath, facts: FileFacts) -> None:
         first_look = path not in self._settings_seen
+        is_compared = self._settings_scanned.pop(path, None) == facts
         self._settings_pending.discard(path)
         self._settings_seen[path] = facts
-        self._settings_changed(path)
+        self._settings_changed(path, is_compared and first_look)
         if not first_look:
             self._tell("settings", "It was changed.", path, Level.DEBUG)
 
     def _settings_gone(self, path: PurePosixPath) -> None:
         self._parts.settling.gone(path)
         self._settings_pending.discard(path)
+        self._settings_scanned.pop(path, None)
         if self._settings_seen.pop(path, None) is not None:
             self._settings_changed(path)
 
-    def _settings_changed(self, path: PurePosixPath) -> None:
+    def _settings_changed(self, path: PurePosixPath, is_compared: bool = False) -> None:
+        """See what follows for the photos below, unless the scan that found the settings, as they are, does so."""
         self._parts.planner.refresh()
         self._recheck_broken()
         self._plan(path.parent)
-        self.scan(path.parent)
+        if not is_compared:
+            self.scan(path.parent)
 
     def _in_force(self, path: PurePosixPath, plan: Plan, sha256: str | None) -> Plan:
         """``plan``, with the recipe that the photo is painted with if a former default alone makes that differ.

@@ -1,5 +1,6 @@
 """From the inbox to the queue: settling, settings that are broken and mended, photos replaced, renamed and removed."""
 
+import json
 import os
 import shutil
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from monet_watch import settings
+from monet_watch.arrivals import Arrivals
 from monet_watch.inbox.hints import FolderGone
 from monet_watch.inbox.survey import Scanned
 from monet_watch.ledger import JobState
@@ -95,6 +97,23 @@ def test_many_photos_of_a_folder_are_queued_each_and_told_of_in_one_line(house):
     assert house.told("queued", "alone.jpg")
     assert house.told("queued", "trip") == ["40 photos, 00.jpg to 39.jpg, are whole and wait for their turn."]
     assert not any(house.told("queued", name) for name in names)
+
+
+def test_a_start_looks_through_the_inbox_once_whatever_settings_lie_in_it(tmp_path, monkeypatch):
+    scans = []
+    scan = Arrivals.scan
+    monkeypatch.setattr(Arrivals, "scan", lambda arrivals, *folders: (scans.append(folders), scan(arrivals, *folders)))
+    house = Rehearsal(tmp_path, automatic=False)
+    (house.inbox / "trip").mkdir()
+    (house.inbox / "trip" / "style.yaml").write_bytes(b"steps: 3\n")
+    (house.inbox / "trip" / "a.jpg").write_bytes(b"a")
+    with house:
+        house.rest()
+        assert len(scans) == 1
+        house.drop("trip/style.yaml", b"steps: 40\n")
+        house.rest()
+        assert len(scans) == 2
+        assert json.loads(house.jobs("trip/a.jpg")[0].settings)["recipe"]["steps"] == 40
 
 
 def test_what_is_no_photo_is_left_alone(house):

@@ -66,10 +66,11 @@ def test_a_watch_that_dies_is_replaced_and_what_it_missed_is_found(house):
 
 
 def test_how_the_inbox_is_watched_is_noted_and_what_ended_the_watch(house):
+    began = house.time_of_day()
     house.rest()
     state = house.ledger.watch_state()
     assert (state.mode, state.reason, state.trouble) == ("events", "A script says so.", "")
-    assert state.scanned_at == house.time_of_day()
+    assert state.scanned_at == began
     assert state.restarted_at is None
     house.advance(60)
     house.watches[-1].die()
@@ -95,12 +96,12 @@ def test_a_watch_that_gets_less_than_it_should_is_told_of_once_and_noted_as_it_g
 def test_lost_events_lead_to_one_scan_of_everything_at_once(house):
     house.rest()
     (house.inbox / "missed.jpg").write_bytes(b"missed")
-    scans = house.ledger.watch_state().scanned_at
     house.advance(1)
+    lost_at = house.time_of_day()
     house.watches[-1].say(EventsLost(), EventsLost())
     house.rest()
     assert house.records() == ["missed"]
-    assert house.ledger.watch_state().scanned_at == scans + 1
+    assert house.ledger.watch_state().scanned_at == lost_at
     assert "everything is looked through" in house.told("watching")[-1]
 
 
