@@ -100,8 +100,8 @@ def _names(record: PaintingRecord) -> set[str]:
 
 def _more_or_less_than_told(home: Home) -> Iterator[str]:
     for folder, record in _records(home):
-        every = record.recipe.save_every
-        if record.stages != tuple(f"progress_{step:04d}.png" for step in range(every, record.recipe.steps + 1, every)):
+        every, steps = record.recipe.save_every, len(record.curve.total)
+        if record.stages != tuple(f"progress_{step:04d}.png" for step in range(every, steps + 1, every)):
             yield f"{folder}: stages {record.stages}"
         more = {path.name for path in folder.iterdir() if path.is_file()} - _names(record) - {_PAGE}
         yield from (f"{folder} holds {name} as well" for name in more)
