@@ -10,6 +10,7 @@ from typing import Generic, Self, TypeVar
 __all__ = ["Errands"]
 
 _CLOSE_SECONDS = 5.0
+_AT_ONCE, _IN_TURN, _CAN_WAIT = range(3)  # what comes first, of all that is asked for
 
 _Message = TypeVar("_Message")
 
@@ -24,7 +25,7 @@ class Errands(Generic[_Message]):
     def __init__(self, name: str, post: Callable[[_Message], None]) -> None:
         self._post = post
         self._closing = threading.Event()
-        self._requests: PriorityQueue[tuple[bool, int, Callable[[], Iterable[_Message]] | None]] = PriorityQueue()
+        self._requests: PriorityQueue[tuple[int, int, Callable[[], Iterable[_Message]] | None]] = PriorityQueue()
         self._tickets = count()
         # A daemon thread: one that hangs on a dead network mount must not keep the program from ending.
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -32,7 +33,7 @@ class Errands(Generic[_Message]):
 
     def ask(self, errand: Callable[[], Iterable[_Message]], can_wait: bool = False) -> None:
         """Have ``errand`` done after all that was asked for before, but ahead of what ``can_wait``."""
-        self._requests.put((can_wait, next(self._tickets), errand))
+        self._requests.put((_CAN_WAIT if can_wait else _IN_TURN, next(self._tickets), errand))
 
     def closing(self) -> bool:
         """Whether what is under way is to be broken off."""
@@ -45,7 +46,7 @@ class Errands(Generic[_Message]):
     def close(self) -> None:
         """End the thread. What it has not begun is dropped; what it has begun has a moment to come to its end."""
         self._closing.set()
-        self._requests.put((False, -1, None))
+        self._requests.put((_AT_ONCE, next(self._tickets), None))
         self._thread.join(_CLOSE_SECONDS)
 
     def __enter__(self) -> Self:
