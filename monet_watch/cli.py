@@ -140,11 +140,22 @@ def _told(command: Callable[_P, _R]) -> Callable[_P, _R]:
         except BrokenPipeError:
             raise  # whoever read has read enough; typer ends quietly
         except OSError as error:
+            _drop_unwritten()
             _end(EXIT_PROBLEM, _in_words(error))
         except KeyboardInterrupt:
             _end(EXIT_INTERRUPTED, "Interrupted.")
 
     return told
+
+
+def _drop_unwritten() -> None:
+    """Drop what the standard output does not take: Python would try, complain and change the exit code at its end."""
+    from monet_watch.console import divert
+
+    try:
+        sys.stdout.flush()
+    except OSError:
+        divert(sys.stdout)
 
 
 def _in_words(error: OSError) -> str:

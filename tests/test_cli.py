@@ -169,11 +169,14 @@ def test_an_inbox_that_cannot_be_made_is_told_without_a_traceback(folder):
 
 @pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")
 def test_what_the_system_refuses_is_told_without_a_traceback(folder):
-    with FULL.open("w") as full:
-        status = subprocess.run([sys.executable, "-m", "monet_watch", "check"], stdout=full, stderr=subprocess.PIPE)
-    assert status.returncode == EXIT_PROBLEM
-    assert b"No space left" in status.stderr
-    assert b"Traceback" not in status.stderr
+    command = [sys.executable, "-m", "monet_watch", "check"]
+    for unbuffered in ("", "1"):
+        environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        with FULL.open("w") as full:
+            status = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environ)
+        assert status.returncode == EXIT_PROBLEM
+        assert status.stderr.count(b"No space left") == 1
+        assert b"Traceback" not in status.stderr
 
 
 def test_closed_standard_streams_are_no_obstacle(folder):

@@ -7,7 +7,7 @@ and no text is ever read as markup.
 
 from monet_watch.console.choice import is_journal, open_console, open_live
 from monet_watch.console.facts import overview_json
-from monet_watch.console.lines import JsonConsole, PlainConsole
+from monet_watch.console.lines import JsonConsole, PlainConsole, divert
 from monet_watch.console.live import LiveConsole
 from monet_watch.console.overview import render_overview
 from monet_watch.console.unrepeated import Unrepeated
@@ -20,6 +20,7 @@ __all__ = [
     "LiveConsole",
     "PlainConsole",
     "Unrepeated",
+    "divert",
     "is_journal",
     "open_console",
     "open_live",

@@ -16,7 +16,7 @@ from monet_watch.notices import Level, Notice
 from monet_watch.printable import printable
 from monet_watch.wording import finite, utc
 
-__all__ = ["JsonConsole", "PlainConsole", "in_one_line"]
+__all__ = ["JsonConsole", "PlainConsole", "divert", "in_one_line"]
 
 _PRIORITIES: Mapping[Level, int] = {Level.DEBUG: 7, Level.INFO: 6, Level.WARNING: 4, Level.ERROR: 3}  # of sd-daemon(3)
 _PROGRESS_SECONDS = 10.0
@@ -30,6 +30,14 @@ def in_one_line(notice: Notice) -> str:
     if notice.text.startswith(notice.photo):
         return printable(f"{notice.photo}{job}{notice.text.removeprefix(notice.photo)}")
     return printable(f"{notice.photo}{job}: {notice.text}")
+
+
+def divert(stream: TextIO) -> None:
+    """Send what is left in the stream's buffer nowhere, or Python complains about it when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 class _Lines:
@@ -48,16 +56,9 @@ class _Lines:
             self._stream.flush()
         except BrokenPipeError:
             self._broken = True
-            self._divert()
+            divert(self._stream)
         except (OSError, ValueError):  # a full disk may have room again for the next line
             pass
-
-    def _divert(self) -> None:
-        """Send what is left in the stream's buffer nowhere, or Python complains about it when it ends."""
-        with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
 
 
 class _LineConsole:
