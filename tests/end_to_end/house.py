@@ -29,7 +29,7 @@ from monet_watch.outbox.sheet_files import SHEET_NAME
 __all__ = ["PROGRAM", "Apart", "DaemonProcess", "Home", "Photos", "children", "hear_signals", "program", "wait_until"]
 
 PROGRAM = Path(sys.executable).with_name("monet-watch")
-LIMIT_SECONDS = 180.0  # generous: a shared machine may load torch for half a minute
+LIMIT_SECONDS = 400.0  # generous: a shared machine may take minutes to load torch
 
 Event = dict[str, Any]
 
