@@ -69,11 +69,8 @@ __all__ = [
 ]
 
 _MEGA = 1_000_000
-_LOOKS_FOR_GARBAGE = (
-    20_000,
-    20,
-    20,
-)  # seldom: a bulk's records live long, and took a fifth of its time to look through
+# Python's garbage collector looks seldom: a bulk's records live long, and took a fifth of its time to look through.
+_LOOKS_FOR_GARBAGE = (20_000, 20, 20)
 _PATIENCE_SECONDS = 2.0  # of a start, while a command holds the state for a moment
 _ANSWER_SECONDS = 20.0  # a daemon that has just started, or scans a large inbox, is busy for a while
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0  # between two tries to open what cannot be written

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 __all__ = ["as_yaml", "duration", "finite", "number", "rate", "time_of_day", "utc"]
 
+_MOST_DAYS = 9999
+
 
 def as_yaml(value: object) -> str:
     """Return a value as it would stand in style.yaml."""
@@ -13,9 +15,6 @@ def as_yaml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-_MOST_DAYS = 9999
 
 
 def duration(seconds: float) -> str:

@@ -179,12 +179,18 @@ def test_folders_whose_names_differ_in_case_alone_share_a_sheet_where_the_share_
     assert desk.finish() == []
 
 
-def test_a_sheet_goes_when_fewer_than_two_of_its_paintings_are_left(house):
+def desk_with_a_sheet(house):
+    """The sheet is trip's, of two paintings."""
     for name in ("a", "b"):
         house.drop(f"trip/{name}.jpg", name.encode())
     house.rest()
     desk = Desk(house)
     desk.finish()
+    return desk
+
+
+def test_a_sheet_goes_when_fewer_than_two_of_its_paintings_are_left(house):
+    desk = desk_with_a_sheet(house)
     (house.outbox / "trip" / "b" / "painting.json").unlink()
     house.advance(300)
     assert desk.finish() == []
@@ -193,11 +199,7 @@ def test_a_sheet_goes_when_fewer_than_two_of_its_paintings_are_left(house):
 
 
 def test_a_sheet_goes_when_its_photos_are_forgotten(house):
-    for name in ("a", "b"):
-        house.drop(f"trip/{name}.jpg", name.encode())
-    house.rest()
-    desk = Desk(house)
-    desk.finish()
+    desk = desk_with_a_sheet(house)
     for name in ("a", "b"):
         house.remove(f"trip/{name}.jpg")
     house.ask(Request(Act.FORGET, (PurePosixPath("trip/a.jpg"), PurePosixPath("trip/b.jpg"))))
