@@ -674,7 +674,7 @@ def doctor(
 ) -> None:
     """Look whether everything is as painting needs it, and say what to do about what is not; the exit code is then 1.
 
-    Torch, devices, weights, settings, folders, rights, room and the service are looked at; nothing is changed.
+    Torch, devices, a cluster, weights, settings, folders, rights, room and the service are looked at; nothing changes.
 
     Example: monet-watch doctor --config /etc/monet-watch/config.yaml
     """

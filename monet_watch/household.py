@@ -50,7 +50,7 @@ from monet_watch.troubles import pause
 from monet_watch.undelivered import Undelivered
 from monet_watch.whereabouts import Whereabouts
 from monet_watch.workers.base import Allowance, Post, WeightsFile, Worker
-from monet_watch.workers.cluster import Cluster
+from monet_watch.workers.cluster import NAMESPACE_PREFIX, Cluster
 from monet_watch.workers.local import LocalWorker
 from monet_watch.workers.previews import make_previews_in_a_process
 from monet_watch.workers.ray import RayCluster
@@ -58,6 +58,7 @@ from monet_watch.workers.ray import RayCluster
 __all__ = [
     "House",
     "ask",
+    "cluster_of",
     "find_weights",
     "folder_settings",
     "photos_named",
@@ -65,6 +66,7 @@ __all__ = [
     "rebuild_gallery",
     "run_daemon",
     "sieve_of",
+    "threads_there",
     "weights_folder",
 ]
 
@@ -526,19 +528,28 @@ def _with_cluster(make_local: WorkerFactory, cluster: RayCluster) -> WorkerFacto
 
 def _ray_cluster(given: ClusterSettings, config: Config, weights_file: WeightsFile, state: Path) -> RayCluster:
     """The cluster, where actors of this daemon are known by its machine, its state folder, and what they paint with."""
-    threads = config.threads or (max(1, int(given.cpus_per_worker)) if not given.gpus_per_worker else None)
+    threads = threads_there(given, config)
     allowance = Allowance(threads, config.memory_limit, nice=config.nice, decode_seconds=config.decode_seconds)
     whose = (socket.gethostname(), str(state), weights_file.sha256, allowance, given.gpus_per_worker)
     mark = hashlib.sha256(repr(whose).encode("utf-8", "surrogateescape")).hexdigest()[:12]
-    cluster = Cluster(
+    return RayCluster(cluster_of(given, mark), weights_file, allowance)
+
+
+def cluster_of(given: ClusterSettings, mark: str) -> Cluster:
+    """Return the cluster of the config, to which whoever comes is known by ``mark``."""
+    return Cluster(
         given.address,
-        f"monet-watch-{mark}",
+        NAMESPACE_PREFIX + mark,
         given.gpus_per_worker,
         given.cpus_per_worker,
         given.linger_seconds,
         given.token_file,
     )
-    return RayCluster(cluster, weights_file, allowance)
+
+
+def threads_there(given: ClusterSettings, config: Config) -> int | None:
+    """Return with how many threads a worker on the cluster paints; None leaves it to the worker."""
+    return config.threads or (max(1, int(given.cpus_per_worker)) if not given.gpus_per_worker else None)
 
 
 def _sharers(device: str, devices: Sequence[str]) -> int:

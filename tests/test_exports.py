@@ -58,7 +58,7 @@ LIGHT = [
     name
     for name in MODULES
     if not name.startswith("monet_watch.engine.")
-    and name.removeprefix("monet_watch.workers.") not in ("worker", "ray_driver", "ray_faults")
+    and name.removeprefix("monet_watch.workers.") not in ("worker", "ray_driver", "ray_faults", "ray_nodes")
 ] + ["monet_watch.engine.events", "monet_watch.engine.devices", "monet_watch.engine.levels"]
 
 

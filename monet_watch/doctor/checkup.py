@@ -6,6 +6,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from monet_watch.config import Config, state_folder
+from monet_watch.doctor.cluster import check_cluster, look_at_nodes
 from monet_watch.doctor.findings import Check, Finding, Premises, fine, wrong
 from monet_watch.doctor.machine import (
     check_cards,
@@ -37,6 +38,7 @@ CHECKS: tuple[Check, ...] = (
     *_OF_THE_MACHINE,
     check_weights,
     check_steps,
+    check_cluster,
     check_settings,
     check_inbox,
     check_watch,
@@ -58,7 +60,8 @@ def premises_of(config: Config, environ: Mapping[str, str]) -> Premises:
 def _premises(config: Config, environ: Mapping[str, str], state: Path) -> Premises:
     look_at_torch = cache(partial(torch_facts, config.devices))
     measure = partial(measure_steps, config, environ)
-    return Premises(config, environ, state, look_at_torch, run_systemctl, time.time, measure)
+    nodes = partial(look_at_nodes, config, environ)
+    return Premises(config, environ, state, look_at_torch, run_systemctl, time.time, measure, nodes)
 
 
 def examine(read: Callable[[], Config], environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from rich.text import Text
 from monet_watch.config import Config
 from monet_watch.engine.devices import TorchFacts
 from monet_watch.printable import printable
+from monet_watch.workers.cluster import Connected, NodeFacts
 
 __all__ = ["Check", "Finding", "Premises", "Verdict", "finding_row", "findings_facts", "fine", "note", "wrong"]
 
@@ -40,8 +41,9 @@ class Premises:
 
     ``torch`` tells of torch and of the config's devices, which takes seconds the first time. ``systemctl`` runs that
     program and returns what it prints, None where there is none, or it fails. ``seconds_per_step`` takes a few steps on
-    the device of that name; it raises WeightsError and WorkerError. ``root`` is where the system's own files
-    lie, and ``now`` gives seconds since the epoch.
+    the device of that name; it raises WeightsError and WorkerError. ``nodes`` does as much on the config's cluster, and
+    tells of each of its nodes; it raises the same. ``root`` is where the system's own files lie, and ``now`` gives
+    seconds since the epoch.
     """
 
     config: Config
@@ -51,6 +53,7 @@ class Premises:
     systemctl: Callable[..., str | None]
     now: Callable[[], float]
     seconds_per_step: Callable[[str], float]
+    nodes: Callable[[], Iterable[Connected | NodeFacts]]
     root: Path = Path("/")
 
 

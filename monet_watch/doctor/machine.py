@@ -14,6 +14,7 @@ from monet_watch.wording import number
 from monet_watch.workers.local import measured_step
 
 __all__ = [
+    "STEP_SIZE",
     "check_cards",
     "check_devices",
     "check_precision",
@@ -24,7 +25,9 @@ __all__ = [
     "measure_steps",
 ]
 
-_STEP_SIZE = 64  # pixels: side of the square on which steps are taken
+STEP_SIZE = 64
+"""Pixels: the side of the square on which steps are taken."""
+
 _LEAST_PYTHON = (3, 11)
 _OTHER_DEVICE = "Mend its driver, free some of its memory, or name other `devices` in the config."
 _INSTALL = "Install monet-watch in an environment of its own: python3 -m venv .venv && .venv/bin/pip install ."
@@ -114,7 +117,7 @@ def check_steps(premises: Premises) -> Iterator[Finding]:
         except WorkerError as error:
             yield wrong("steps", error.message, error.remedy or _OTHER_DEVICE)
         else:
-            text = f"{device} takes {number(seconds)} s for a step at {_STEP_SIZE} × {_STEP_SIZE} pixels"
+            text = f"{device} takes {number(seconds)} s for a step at {STEP_SIZE} × {STEP_SIZE} pixels"
             yield fine("steps", text)
 
 
@@ -130,4 +133,4 @@ def _every_device(facts: TorchFacts) -> list[str]:
 
 def measure_steps(config: Config, environ: Mapping[str, str], device: str) -> float:
     """Return the seconds of a step on ``device``, measured. Raises WeightsError and WorkerError."""
-    return measured_step(find_weights(config, environ), device, config.threads, _STEP_SIZE)
+    return measured_step(find_weights(config, environ), device, config.threads, STEP_SIZE)

@@ -6,6 +6,7 @@ from pathlib import Path
 from monet_watch.workers.base import PaintJob, WorkerEvent
 
 __all__ = [
+    "NAMESPACE_PREFIX",
     "CancelAt",
     "Close",
     "Cluster",
@@ -13,12 +14,17 @@ __all__ = [
     "Dismiss",
     "Dismissed",
     "Hire",
+    "NodeFacts",
     "OfferTo",
     "Order",
     "Report",
     "Said",
     "Unreachable",
 ]
+
+
+NAMESPACE_PREFIX = "monet-watch-"
+"""How the namespaces of this program's daemons begin, each of which has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +110,33 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """The cluster is not there, or cannot be used."""
+    """The cluster is not there, or cannot be used; ``remedy`` says what to do about it (may be empty)."""
 
     reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What was found at a node of a cluster, or at one of its cards.
+
+    ``node`` is its name for people, and ``room`` how many workers it can hold. Of a device that paints ``device``, its
+    own ``name``, its ``precision``, the ``memory_bytes`` (a card's own, else those that are free on the machine), the
+    ``seconds_per_step`` and the version of ``torch`` are known. Else ``remark`` says why nobody looked, as where it is
+    busy, or ``fault`` what is wrong, and ``remedy`` what to do about it (may be empty).
+    """
+
+    node: str
+    device: str = ""
+    name: str = ""
+    precision: str = ""
+    memory_bytes: int | None = None
+    seconds_per_step: float | None = None
+    torch: str = ""
+    room: int = 0
+    remark: str = ""
+    fault: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -281,6 +281,7 @@ def _serve(connection: Connection, said: Connection, weights: WeightsFile, devic
 
 
 def _measure(connection: Connection, weights: WeightsFile, device: str, threads: int | None, image_size: int) -> None:
+    set_up_process()
     from monet_watch.workers.worker import measure_step
 
     try:
@@ -290,6 +291,7 @@ def _measure(connection: Connection, weights: WeightsFile, device: str, threads:
 
 
 def _look_at_torch(connection: Connection, devices: tuple[str, ...]) -> None:
+    set_up_process()
     connection.send(look_at_torch(devices))
 
 

@@ -5,19 +5,15 @@ loop only gets messages, and neither waits for ray nor ends with it.
 """
 
 import contextlib
-import importlib.util
 import itertools
 import math
 import os
 import queue
-import tempfile
 import threading
 import time
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from monet_watch.errors import WorkerError
-from monet_watch.service import leave_no_core
 from monet_watch.workers.base import (
     Allowance,
     Capabilities,
@@ -45,16 +41,15 @@ from monet_watch.workers.cluster import (
     Unreachable,
 )
 from monet_watch.workers.monitor import Monitor
-from monet_watch.workers.process import SPAWN, set_up_process
+from monet_watch.workers.process import SPAWN
+from monet_watch.workers.ray_entry import CONNECT_SECONDS, join_cluster
 
 __all__ = ["RayCluster", "RayWorker"]
 
-_CONNECT_SECONDS = 90.0  # Ray itself tries for 45 before it gives up a cluster of another version
 _KILL_SECONDS = 10.0
 _LOOK_SECONDS = 0.5
 _CONNECTING_SECONDS = 5.0  # between two signs of life while nobody has answered: see hang_seconds
 _HIRES = itertools.count(1)
-_TOKEN_FILE = Path(".ray/auth_token")  # in the home folder, where Ray looks for it
 
 
 class RayCluster:
@@ -249,12 +244,12 @@ class _DriverProcess:
         reason = ""
         with contextlib.suppress(EOFError, OSError):
             if not self._answers(connection):
-                return f"{self._words} does not answer within {_CONNECT_SECONDS:g} s; is it up, and its firewall open?"
+                return f"{self._words} does not answer within {CONNECT_SECONDS:g} s; is it up, and its firewall open?"
             while time.monotonic() < self._kill_at:
                 if not connection.poll(_LOOK_SECONDS):
                     continue
                 report: Report = connection.recv()
-                reason = report.reason if isinstance(report, Unreachable) else reason
+                reason = f"{report.reason} {report.remedy}".strip() if isinstance(report, Unreachable) else reason
                 self._hand_on(report)
         return reason or f"{self._words} is lost: the process that drives it has ended"
 
@@ -262,7 +257,7 @@ class _DriverProcess:
         """Wait for its first report; meanwhile the workers say that they wait for the cluster."""
         began = time.monotonic()
         said_at = began
-        while (now := time.monotonic()) < min(began + _CONNECT_SECONDS, self._kill_at):
+        while (now := time.monotonic()) < min(began + CONNECT_SECONDS, self._kill_at):
             if connection.poll(_LOOK_SECONDS):
                 return True
             if now - said_at >= _CONNECTING_SECONDS:
@@ -300,43 +295,10 @@ class _DriverProcess:
 
 
 def _drive(connection: Connection, cluster: Cluster, weights: WeightsFile, allowance: Allowance) -> None:
-    set_up_process()
-    leave_no_core()
-    with tempfile.TemporaryFile() as said:
-        _speak_into(said.fileno())
-        try:
-            _require_ray()
-            _use_token(cluster)
-            from monet_watch.workers.ray_driver import connect, drive
+    joined = join_cluster(connection, cluster, weights)
+    if joined is None:
+        return
+    from monet_watch.workers.ray_driver import drive
 
-            connected = connect(cluster, weights, said)
-        except (WorkerError, OSError) as error:
-            connection.send(Unreachable(str(error)))
-            return
-    with open(os.devnull, "wb") as nothing:  # noqa: PTH123 (a device)
-        _speak_into(nothing.fileno())
-    drive(connection, cluster, connected, allowance)
+    drive(connection, cluster, joined, allowance)
     os._exit(0)  # actors go on: nothing is taken down that ray would take down
-
-
-def _speak_into(descriptor: int) -> None:
-    """Ray says a lot to the standard error by itself; what matters of it is told in our own words."""
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-
-
-def _require_ray() -> None:
-    if importlib.util.find_spec("ray") is None:
-        raise WorkerError("Ray is not installed on this machine.", "Install it: pip install 'monet-watch[cluster]'.")
-
-
-def _use_token(cluster: Cluster) -> None:
-    """Send a token where there is one: a cluster that wants none does not mind. Ray reads it when it is imported."""
-    file = cluster.token_file
-    if file is not None:
-        if not file.is_file():
-            raise WorkerError(f"The token of the cluster, {file}, is not there.", "Copy it from the cluster's head.")
-        os.environ["RAY_AUTH_TOKEN_PATH"] = str(file)
-    named = not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}.isdisjoint(os.environ)
-    if named or (Path.home() / _TOKEN_FILE).is_file():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")

@@ -14,10 +14,10 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import ray
 import ray.exceptions
@@ -42,7 +42,7 @@ from monet_watch.workers.cluster import (
 from monet_watch.workers.ray_faults import cannot_connect, how_it_was_lost, require_same_version
 from monet_watch.workers.studio import Studio, WeightsData
 
-__all__ = ["Joined", "RayStudio", "connect", "drive"]
+__all__ = ["Joined", "RayStudio", "answers", "connect", "drive", "hide_main", "kill"]
 
 _KNOCK_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
@@ -54,19 +54,29 @@ _RESTARTS = 3  # of an actor whose process or node was lost; then the daemon mak
 _AHEAD = 16  # events that the cluster sends before they were taken
 _THREADS = 16  # of an actor: its listener, those before it that have not ended yet, and short calls
 
+Answer = TypeVar("Answer")
+
 
 class RayStudio(Studio):
     """A `Studio` that ends as an actor does."""
 
     def __init__(self, weights: WeightsData, device: str, allowance: Allowance, linger_seconds: float) -> None:
-        # A spawned process would run the program of this one again up to its main part, which imports ray.
-        sys.modules["__main__"].__dict__.pop("__file__", None)
+        hide_main()
         me = ray.get_runtime_context().current_actor
         super().__init__(weights, device, allowance, linger_seconds, lambda: ray.kill(me))
 
     def pids(self) -> tuple[int, ...]:
         """The ids of the actor's process and of the worker process beside it."""
         return (os.getpid(), *super().pids())
+
+    def whereabouts(self) -> tuple[str, str]:
+        """The id that ray gave its node, and what `holds` says."""
+        return ray.get_runtime_context().get_node_id(), self.holds()
+
+
+def hide_main() -> None:
+    """Have processes that an actor spawns not run the program of this one, which imports ray, up to its main part."""
+    sys.modules["__main__"].__dict__.pop("__file__", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +135,10 @@ class _Studios:
 
     def __post_init__(self) -> None:
         """Look for actors that an earlier driver left, those with a painting first."""
-        named = ray.util.list_named_actors(all_namespaces=True)
-        known = [each["name"] for each in named if each["namespace"] == self.cluster.namespace]
-        self.found = sorted(known, key=_with_painting(known).__contains__)
+        everybody = ray.util.list_named_actors(all_namespaces=True)
+        named = [each for each in everybody if each["namespace"] == self.cluster.namespace]
+        paintings: dict[str, str] = answers(named, lambda actor: actor.holds.remote(), _LOOK_SECONDS)
+        self.found = sorted((each["name"] for each in named), key=lambda name: bool(paintings.get(name)))
 
     def take(self) -> "ActorHandle[RayStudio]":
         """One that is there and has no listener here, or another one. It may have to wait for room."""
@@ -150,21 +161,20 @@ class _Studios:
         return actor
 
 
-def _with_painting(names: Sequence[str]) -> frozenset[str]:
-    """Those actors of these ``names`` that say at once that they have a painting."""
-    asked: dict[ray.ObjectRef[str], str] = {}
-    for name in names:
+def answers(
+    named: Iterable[Mapping[str, str]], ask: "Callable[[ActorHandle[RayStudio]], ray.ObjectRef[Answer]]", seconds: float
+) -> dict[str, Answer]:
+    """Return what actors, ``named`` as ray lists them, answer within so many seconds, by their names."""
+    asked: dict[ray.ObjectRef[Answer], str] = {}
+    for each in named:
         with contextlib.suppress(ValueError):  # it has ended since
-            asked[ray.get_actor(name).holds.remote()] = name
-    answers, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_LOOK_SECONDS) if asked else ([], [])
-    return frozenset(asked[answer] for answer in answers if _got(answer))
-
-
-def _got(answer: "ray.ObjectRef[str]") -> str:
-    """What an actor has answered; nothing where it is lost."""
-    with contextlib.suppress(ray.exceptions.RayError):
-        return ray.get(answer)
-    return ""
+            asked[ask(ray.get_actor(each["name"], each["namespace"]))] = each["name"]
+    done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=seconds) if asked else ([], [])
+    found: dict[str, Answer] = {}
+    for answer in done:
+        with contextlib.suppress(ray.exceptions.RayError):  # it is lost
+            found[asked[answer]] = ray.get(answer)
+    return found
 
 
 class _Driver:
@@ -237,7 +247,7 @@ class _Link:
         try:
             self._actor = self._studios.take()
             if self._dismissed.is_set():
-                _kill(self._actor)  # whoever dismissed it may have come before there was anybody to end
+                kill(self._actor)  # whoever dismissed it may have come before there was anybody to end
                 return
             self._wait_for_room(self._actor)
             self._is_there.set()
@@ -313,11 +323,12 @@ class _Link:
         if actor is not None:
             with contextlib.suppress(ray.exceptions.RayError, TimeoutError):
                 ray.get(actor.close.remote(seconds), timeout=seconds + _LOOK_SECONDS)
-            _kill(actor)
+            kill(actor)
         self.ended.set()
         self._report(Dismissed(self._worker))
 
 
-def _kill(actor: "ActorHandle[RayStudio]") -> None:
+def kill(actor: "ActorHandle[Any]") -> None:
+    """End an actor at once, if it has not ended already."""
     with contextlib.suppress(ray.exceptions.RayError, ValueError):
         ray.kill(actor)

@@ -14,6 +14,7 @@ from rich.console import Console
 from monet_watch.claim import OutboxClaim
 from monet_watch.config import load_config
 from monet_watch.doctor.checkup import CHECKS, examine, run_checks
+from monet_watch.doctor.cluster import check_cluster
 from monet_watch.doctor.findings import Finding, Premises, Verdict, finding_row, findings_facts, note, wrong
 from monet_watch.doctor.machine import (
     check_cards,
@@ -39,6 +40,7 @@ from monet_watch.inbox import mounts
 from monet_watch.ledger import CONFIG_FAULT_KEY, HEARTBEAT_KEY, LEDGER_NAME, OUTBOX_KEY, Ledger, WatchState
 from monet_watch.service import single_instance
 from monet_watch.whereabouts import Whereabouts
+from monet_watch.workers.cluster import Connected, NodeFacts
 from tests.mounted import System
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="of Linux alone: inotify, /proc, rights that root gives up")
@@ -53,7 +55,7 @@ def house(tmp_path):
     """A function that makes what the doctor looks at: folders, a config of these settings, and a fine machine."""
     (tmp_path / "inbox").mkdir()
 
-    def make(torch=FINE_TORCH, units=None, step=lambda device: 0.25, **settings):
+    def make(torch=FINE_TORCH, units=None, step=lambda device: 0.25, nodes=tuple, **settings):
         given = {"inbox": "inbox", "outbox": "outbox", "state": "state", **settings}
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(given))
         config = load_config(tmp_path / "config.yaml")
@@ -61,9 +63,8 @@ def house(tmp_path):
         def systemctl(*arguments):
             return (units or {}).get("user" if "--user" in arguments else "system")
 
-        return Premises(
-            config, {}, tmp_path / "state", lambda: torch, systemctl, lambda: NOW, step, tmp_path / "machine"
-        )
+        state, machine = tmp_path / "state", tmp_path / "machine"
+        return Premises(config, {}, state, lambda: torch, systemctl, lambda: NOW, step, nodes, machine)
 
     return make
 
@@ -272,6 +273,69 @@ for check in (check_inbox, check_originals, check_outbox, check_state):
         assert verdicts(check_room, house()) == [Verdict.FINE, Verdict.FINE]
         (tmp_path / "inbox/style.yaml").write_text("image_size: 16384\nsteps: 10000\nsave_every: 1\n")
         assert "a painting takes up to" in only_wrong(check_room, house()).text
+
+
+PAINTER = NodeFacts("painter (10.0.0.2)", "cuda:1", "RTX 4090", "bf16", 24 * 2**30, 0.0125, "2.9", room=4)
+
+
+class TestCluster:
+    """A cluster that pretends."""
+
+    @pytest.fixture
+    def cluster(self, house):
+        def make(*nodes):
+            return house(nodes=lambda: iter((Connected(2), *nodes)), cluster={"address": "10.0.0.1:6379"})
+
+        return make
+
+    def test_without_a_cluster_in_the_config_nobody_looks_for_one(self, house):
+        def nodes():
+            raise AssertionError("it is looked for")
+
+        assert verdicts(check_cluster, house(nodes=nodes)) == []
+
+    def test_of_each_node_device_memory_precision_the_time_of_a_step_and_its_room_are_told(self, cluster):
+        connected, found = check_cluster(cluster(PAINTER))
+        assert (connected.verdict, found.verdict) == (Verdict.FINE, Verdict.FINE)
+        assert connected.text == "10.0.0.1:6379: connected to a cluster of 2 nodes"
+        assert found.text == (
+            "painter (10.0.0.2): cuda:1, RTX 4090, 24.0 GiB, bf16, "
+            "0.0125 s for a step at 64 × 64 pixels; room for 4 workers"
+        )
+
+    def test_a_cluster_that_cannot_be_used_is_wrong_with_the_reason_and_the_remedy(self, house):
+        def nodes():
+            raise WorkerError("The Ray cluster at 10.0.0.1:6379 does not accept the token.", "Copy it.")
+
+        (found,) = run_checks((check_cluster,), house(nodes=nodes, cluster={}))
+        assert found == wrong("cluster", "The Ray cluster at 10.0.0.1:6379 does not accept the token.", "Copy it.")
+
+    def test_what_is_wrong_with_a_node_is_told_with_a_remedy_and_the_others_are_told_as_well(self, cluster):
+        lost = NodeFacts("b", "cuda:0", room=1, fault="The device cuda fails.")
+        other = NodeFacts("c", room=1, fault="It has monet-watch 99.", remedy="Install the same.")
+        _, *found = check_cluster(cluster(lost, PAINTER, other))
+        assert [each.verdict for each in found] == [Verdict.WRONG, Verdict.FINE, Verdict.WRONG]
+        assert found[0].text == "b: cuda:0: The device cuda fails." and found[0].remedy
+        assert (found[2].text, found[2].remedy) == ("c: It has monet-watch 99.", "Install the same.")
+
+    def test_a_node_whose_workers_paint_is_no_fault(self, cluster):
+        _, found = check_cluster(cluster(NodeFacts("b", room=1, remark="busy: its workers are painting")))
+        assert found == note("node", "b: busy: its workers are painting")
+
+    def test_another_torch_than_here_is_worth_a_note(self, cluster):
+        *_, found = check_cluster(cluster(replace(PAINTER, torch="2.8")))
+        assert (found.verdict, "torch 2.8, and this machine 2.9" in found.text) == (Verdict.NOTE, True)
+
+    def test_a_cluster_of_which_no_machine_can_hold_a_worker_is_wrong(self, cluster):
+        *_, found = check_cluster(cluster(NodeFacts("b", remark="holds no worker")))
+        assert (found.verdict, "1 GPU and 1 CPU" in found.text) == (Verdict.WRONG, True)
+        assert "gpus_per_worker" in found.remedy
+
+    def test_without_weights_of_which_another_check_tells_no_node_is_looked_at(self, house):
+        def nodes():
+            raise WeightsError("They are not there.")
+
+        assert verdicts(check_cluster, house(nodes=nodes, cluster={})) == []
 
 
 class TestService:

@@ -1,6 +1,7 @@
 """The daemon and a Ray cluster, both real: painted there as at home, and whoever is killed, nothing lost or doubled."""
 
 import hashlib
+import json
 import os
 import platform
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from monet_watch import __version__
-from tests.end_to_end.house import Home, wait_until
+from tests.end_to_end.house import Home, program, wait_until
 from tests.ray_head import ROOT, RayHead
 
 pytestmark = [
@@ -159,6 +160,54 @@ def test_a_wrong_token_is_told_in_words(make_home, head, tmp_path, way, words):
         died = daemon.wait_for("worker-died")
 
     assert words in died["text"]
+
+
+def found_by_the_doctor(home):
+    """Its exit code, and what it tells of the cluster and of its nodes."""
+    answer = program("doctor", "--json", "--config", home.config)
+    findings = json.loads(answer.stdout)["findings"]
+    told = [(each["subject"], each["verdict"], each["text"]) for each in findings]
+    return answer.returncode, [each for each in told if each[0] in ("cluster", "node")]
+
+
+@pytest.mark.parametrize("way", ["address", pytest.param("client_address", marks=pytest.mark.full)])
+def test_the_doctor_takes_steps_on_the_cluster_of_the_config(make_home, head, way):
+    code, (connected, node) = found_by_the_doctor(make_home("home", on(head, address=getattr(head, way))))
+
+    assert (code, connected[1], node[1]) == (0, "fine", "fine")
+    assert "connected to a cluster of 1 node" in connected[2]
+    assert "s for a step at 64 × 64 pixels; room for 2 workers" in node[2]
+
+
+@pytest.mark.full
+def test_the_doctor_tells_a_wrong_token_in_words(make_home, head, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("0" * 64)
+    code, (found,) = found_by_the_doctor(make_home("home", on(head, token_file=str(token))))
+
+    assert (code, found[:2]) == (1, ("cluster", "wrong"))
+    assert "does not accept the token" in found[2]
+
+
+@pytest.mark.full
+def test_the_doctor_tells_what_is_wrong_with_each_node(make_home, tmp_path):
+    """Another monet-watch, none, and no torch: the interpreter of each node begins with such a line."""
+    faults = {
+        "has monet-watch 99.1.0": "import monet_watch; monet_watch.__version__ = '99.1.0'",
+        "monet-watch is not installed": "import sys; sys.modules['monet_watch'] = None",
+        "torch cannot be used": "import sys; sys.modules['torch'] = None",
+    }
+    with RayHead(cpus=0) as head:
+        for number, line in enumerate(faults.values()):
+            (tmp_path / f"{number}").mkdir()
+            (tmp_path / f"{number}" / "sitecustomize.py").write_text(line)
+            head.add_node(python_path=f"{tmp_path / str(number)}{os.pathsep}{ROOT}")
+        code, (_, *nodes) = found_by_the_doctor(make_home("home", on(head)))
+
+    assert code == 1 and len(nodes) == 4
+    assert [text for _, verdict, text in nodes if verdict == "note" and "holds no worker" in text]
+    wrong = [text for _, verdict, text in nodes if verdict == "wrong"]
+    assert all(any(fault in text for text in wrong) for fault in faults)
 
 
 @pytest.mark.full
