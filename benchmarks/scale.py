@@ -28,7 +28,7 @@ from rich.table import Table
 
 from benchmarks.machine import alone, peak_bytes, write_json
 from monet_watch.chooser import MOST_AT_ONCE, Chooser
-from monet_watch.ledger import BATCH_PAUSE_SECONDS, JobState, Ledger, NewPhoto, WholePhoto
+from monet_watch.ledger import BATCH_PAUSE_SECONDS, JobState, Ledger, WholePhoto
 from monet_watch.plan import Plan
 from monet_watch.recipes import SWIFT
 from monet_watch.scheduling import IdleWorker
@@ -169,8 +169,8 @@ class Studio:
     def drop(self, count: int, folder: str, size: int = 512) -> None:
         """``count`` photos arrive in ``folder``, to be painted with a short side of ``size`` pixels."""
         numbers = list(itertools.islice(self._numbers, count))
-        ids = self.ledger.add(NewPhoto(PurePosixPath(folder, f"{number}.jpg"), 1, 1, "") for number in numbers)
-        whole = [WholePhoto(job, 1, 1, "", f"{number:064x}") for job, number in zip(ids, numbers, strict=True)]
+        paths = [PurePosixPath(folder, f"{number}.jpg") for number in numbers]
+        whole = [WholePhoto(path, 1, 1, "", f"{number:064x}") for path, number in zip(paths, numbers, strict=True)]
         if whole:
             settings_key, settings = f"{folder}, {size}", self._plans[size]
             self.ledger.queue_untouched(

@@ -10,7 +10,7 @@ hashes are worked off as they come; and what belongs together is one transaction
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain, groupby, islice
@@ -22,7 +22,7 @@ from monet_watch.inbox.presence import Presence
 from monet_watch.inbox.settle import FileFacts, Gone, Settling, Whole
 from monet_watch.inbox.survey import (
     Found,
-    Hashed,
+    HashedFile,
     HashFailed,
     InboxGoneError,
     Scanned,
@@ -50,6 +50,7 @@ _INBOX = PurePosixPath()
 _MOMENT_SECONDS = 0.1  # for which a bulk may take the loop at a time
 _PART = 400  # photos that are worked off together
 _MANY = 20  # photos of a folder, at once, that are told of in one line
+_UNRECORDED_SECONDS = 5.0  # that a bulk may be on its way before the record tells of each of its photos
 _UNFINISHED = (JobState.WAITING, JobState.QUEUED, JobState.PROBLEM)
 
 
@@ -82,9 +83,10 @@ class Arrivals:
         self._admit = admit
         self._scans = 0
         self._comparisons: deque[_Comparison] = deque()
-        self._hashed: deque[Hashed] = deque()
+        self._hashed: deque[HashedFile] = deque()
         self._text: tuple[Plan | None, str] = None, ""
         self._hashing: set[PurePosixPath] = set()
+        self._unrecorded: deque[tuple[float, list[NewPhoto]]] = deque()
         self._held: dict[PurePosixPath, FileFacts] = {}
         self._settings_seen: dict[PurePosixPath, FileFacts] = {}
         self._settings_pending: set[PurePosixPath] = set()
@@ -110,7 +112,10 @@ class Arrivals:
 
     def next_due(self) -> float | None:
         """When `tend` has something to do, on the monotonic clock."""
-        return self._parts.now() if self._comparisons or self._hashed else self._parts.settling.next_due()
+        if self._comparisons or self._hashed:
+            return self._parts.now()
+        dues = [self._parts.settling.next_due(), *(when for when, _ in islice(self._unrecorded, 1))]
+        return min((due for due in dues if due is not None), default=None)
 
     def tend(self) -> None:
         """Go on with what there is to do, for a moment. Raises InboxGoneError where the inbox is away."""
@@ -120,7 +125,7 @@ class Arrivals:
 
     def _tend_parts(self) -> bool:
         """Do a part of everything; whether there was anything to do."""
-        at_work = [self._look_again(), bool(self._comparisons), bool(self._hashed)]
+        at_work = [self._look_again(), self._record_late(), bool(self._comparisons), bool(self._hashed)]
         if self._comparisons:
             self._compare(self._comparisons[0])
         if self._hashed:
@@ -208,8 +213,7 @@ class Arrivals:
             presence.check()
             return
         counts = self._parts.ledger.overview(recent=0).counts
-        found = [found.path for found in scanned.found]
-        presence.scanned(found, is_missed=any(counts[state] for state in _UNFINISHED))
+        presence.scanned([found.raw for found in scanned.found], is_missed=any(counts[state] for state in _UNFINISHED))
         missing = presence.missing()
         for share in missing:
             if share not in self._shares_missing:
@@ -313,7 +317,7 @@ class Arrivals:
             if each is not None and settled.holds(found.facts, each):
                 continue
             path = found.path
-            if each is None and path not in self._parts.settling:
+            if each is None and path not in self._parts.settling and path not in self._hashing:
                 new.append((path, found.facts))
             else:
                 self._see(path, found.facts, each, closed=False)
@@ -323,14 +327,29 @@ class Arrivals:
     def _settle_new(self, new: Sequence[tuple[PurePosixPath, FileFacts]]) -> None:
         now = self._parts.now()
         photos = [NewPhoto(path, facts.size, facts.mtime_ns, _reason_to_settle(facts)) for path, facts in new]
-        jobs = self._parts.ledger.add(photos)
+        is_bulk = len(new) > _MANY
+        jobs = () if is_bulk else self._parts.ledger.add(photos)
         for path, facts in new:
             self._parts.settling.saw(path, facts, now)
-        if len(new) > _MANY:
+        if is_bulk:
+            self._unrecorded.append((now + _UNRECORDED_SECONDS, photos))
             self._tell_many("waiting", _SEEN_MANY, [path for path, _ in new], Level.DEBUG)
-            return
-        for photo, job in zip(photos, jobs, strict=True):
+        for job, photo in zip(jobs, photos, strict=False):
             self._tell("waiting", photo.reason, About(job, photo.path), Level.DEBUG)
+
+    def _record_late(self) -> bool:
+        """Record some photos of a bulk that are still on their way; whether there were any to look for.
+
+        Most of a bulk are queued before that, and were recorded twice for nothing.
+        """
+        if not self._unrecorded or self._unrecorded[0][0] > self._parts.now():
+            return False
+        _, photos = self._unrecorded[0]
+        late = [photo for photo in photos if photo.path in self._parts.settling or photo.path in self._hashing]
+        jobs = self._parts.ledger.untouched([photo.path for photo in late])
+        self._parts.ledger.add([photo for photo, job in zip(late, jobs, strict=True) if job == 0])
+        self._unrecorded.popleft()
+        return True
 
     def _tell_many(self, event: str, text: str, paths: Sequence[PurePosixPath], level: Level = Level.INFO) -> None:
         """Tell of many photos of a folder in one line: a journal that gets a hundred thousand at once drops most."""
@@ -341,6 +360,8 @@ class Arrivals:
     def _see(self, path: PurePosixPath, facts: FileFacts, known: Known | None, closed: bool) -> None:
         if path in self._parts.settling:
             self._parts.settling.saw(path, facts, self._parts.now(), closed)
+        elif path in self._hashing:
+            pass  # whether it has changed meanwhile is seen then
         elif known is not None and _could_not_be_read(facts, known):
             self._hash([path])  # nothing of the file itself has to change for that to be solved
         elif known is not None and self._unchanged(path, facts, known):
@@ -370,8 +391,6 @@ class Arrivals:
         self._tell("waiting", reason, job, Level.DEBUG)
 
     def _unchanged(self, path: PurePosixPath, facts: FileFacts, known: Known) -> bool:
-        if path in self._hashing:
-            return True
         if (known.size, known.mtime_ns) != (facts.size, facts.mtime_ns):
             return False
         plan = self._plan(path.parent)
@@ -419,10 +438,12 @@ class Arrivals:
 
     def _is_to_be_taken(self, path: PurePosixPath, facts: FileFacts) -> bool:
         """Whether what has come to rest is a photo, and nothing is on its way that it has to be painted by."""
+        if not self._settings_pending:
+            return True
         if path in self._settings_pending:
             self._settings_whole(path, facts)
             return False
-        if self._settings_pending and any(each.parent in path.parents for each in self._settings_pending):
+        if any(each.parent in path.parents for each in self._settings_pending):
             self._parts.settling.saw(path, facts, self._parts.now())
             return False
         return True
@@ -435,9 +456,9 @@ class Arrivals:
             self._hashing.update(wanted)
             self._parts.surveyor.hash(*wanted)
 
-    def hashed(self, hashed: Hashed) -> None:
-        """The photo is whole and its bytes are known: `tend` queues it."""
-        self._hashed.append(hashed)
+    def hashed(self, files: Iterable[HashedFile]) -> None:
+        """These photos are whole and their bytes are known: `tend` queues them."""
+        self._hashed.extend(files)
 
     def _queue_hashed(self) -> None:
         """Queue some of the photos whose bytes are known; what follows from that comes when it is on disk."""
@@ -451,52 +472,60 @@ class Arrivals:
         for job in jobs:
             self._admit(job)
 
-    def _queue_all(self, some: Sequence[Hashed]) -> list[Job]:
+    def _queue_all(self, some: Sequence[HashedFile]) -> list[Job]:
         """Queue the photos, and return the jobs from which more may follow: most of a bulk are new to everybody."""
-        untouched = self._parts.ledger.untouched([hashed.path for hashed in some])
         jobs = []
         for name, neighbours in groupby(some, key=lambda hashed: folder_name(hashed.path)):
-            photos = {hashed.path: hashed for hashed in neighbours}
+            photos = list({hashed.path: hashed for hashed in neighbours}.values())
             folder = PurePosixPath(name)
             plan = self._plan(folder)
             if plan is not None:
-                new = {untouched[path]: hashed for path, hashed in photos.items() if path in untouched}
-                for hashed in self._queue_unpainted(folder, plan, new):
-                    del photos[hashed.path]
-            jobs += [job for job in map(self._queue, photos.values()) if job is not None]
+                photos = self._queue_unpainted(folder, plan, photos)
+            jobs += [job for job in map(self._queue, photos) if job is not None]
         return jobs
 
-    def _queue_unpainted(self, folder: PurePosixPath, plan: Plan, new: Mapping[int, Hashed]) -> list[Hashed]:
-        """Queue together those of the ``new`` photos, by their jobs, that nobody has painted so; return these."""
+    def _queue_unpainted(self, folder: PurePosixPath, plan: Plan, photos: Sequence[HashedFile]) -> list[HashedFile]:
+        """Queue together those of the ``photos`` of which nothing is known, and that nobody has painted so.
+
+        Return the others.
+        """
         keys = (plan.settings_key, *plan.former_keys)
-        identities = {job: [identity(hashed.sha256, key) for key in keys] for job, hashed in new.items()}
-        painted = self._parts.ledger.painted(list(chain.from_iterable(identities.values())))
-        unpainted = {job: hashed for job, hashed in new.items() if painted.isdisjoint(identities[job])}
-        self._parts.ledger.queue_untouched(
+        identities = [[identity(hashed.sha256, key) for key in keys] for hashed in photos]
+        painted = self._parts.ledger.painted(list(chain.from_iterable(identities)))
+        jobs = self._parts.ledger.untouched([hashed.path for hashed in photos])
+        new, others = [], []
+        for hashed, job, own in zip(photos, jobs, identities, strict=True):
+            if job is not None and painted.isdisjoint(own):
+                facts = hashed.facts
+                new.append(WholePhoto(hashed.path, facts.size, facts.mtime_ns, hashed.sha256, own[0], job))
+            else:
+                others.append(hashed)
+        queued = self._parts.ledger.queue_untouched(
             folder,
-            (
-                WholePhoto(job, each.facts.size, each.facts.mtime_ns, each.sha256, identities[job][0])
-                for job, each in unpainted.items()
-            ),
+            new,
             settings_key=plan.settings_key,
             settings=self._text_of(plan),
             steps=plan.recipe.steps,
             priority=plan.priority,
         )
-        for hashed in unpainted.values():
-            self._held.pop(hashed.path, None)
-        self._clear_problems(folder, [hashed.path for hashed in unpainted.values()])
-        self._tell_queued(unpainted)
-        return list(unpainted.values())
+        self._queued_together(folder, [photo.path for photo in new], queued)
+        return others
 
-    def _tell_queued(self, photos: Mapping[int, Hashed]) -> None:
-        if len(photos) > _MANY:
-            self._tell_many("queued", _QUEUED_MANY, [hashed.path for hashed in photos.values()])
+    def _queued_together(self, folder: PurePosixPath, paths: Sequence[PurePosixPath], jobs: Sequence[int]) -> None:
+        if self._held:
+            for path in paths:
+                self._held.pop(path, None)
+        self._clear_problems(folder, paths)
+        self._tell_queued(paths, jobs)
+
+    def _tell_queued(self, paths: Sequence[PurePosixPath], jobs: Sequence[int]) -> None:
+        if len(paths) > _MANY:
+            self._tell_many("queued", _QUEUED_MANY, paths)
             return
-        for job, hashed in photos.items():
-            self._tell("queued", _QUEUED, About(job, hashed.path))
+        for job, path in zip(jobs, paths, strict=True):
+            self._tell("queued", _QUEUED, About(job, path))
 
-    def _queue(self, hashed: Hashed) -> Job | None:
+    def _queue(self, hashed: HashedFile) -> Job | None:
         """Queue the photo, or hold it until its settings are mended."""
         plan = self._plan(hashed.path.parent)
         if plan is None:

@@ -373,8 +373,8 @@ class Daemon:
                 self._heed(message)
             case Scanned():
                 self._scanned(message)
-            case Hashed():
-                arrivals.hashed(message)
+            case Hashed(files):
+                arrivals.hashed(files)
             case HashFailed():
                 arrivals.hash_failed(message)
             case InboxGone(reason, remedy):

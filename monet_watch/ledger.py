@@ -34,13 +34,14 @@ The round is a column of the row: the next job is the first entry of an index.
 """
 
 import hashlib
+import itertools
 import json
 import math
 import os
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
@@ -52,7 +53,7 @@ from typing import Any, Self
 
 from monet_watch.database import Database
 from monet_watch.errors import LedgerError
-from monet_watch.ledger_schema import SCHEMA, UNFINISHED
+from monet_watch.ledger_schema import SCHEMA, TO_BE_PAINTED, UNFINISHED
 from monet_watch.sketch import Sketch
 
 __all__ = [
@@ -339,13 +340,17 @@ class NewPhoto:
 
 @dataclass(frozen=True, slots=True)
 class WholePhoto:
-    """A photo that waits as job ``id`` and is whole: its facts, and the identity of the painting that it is to be."""
+    """A photo that is whole: its facts, and the identity of the painting that it is to be.
 
-    id: int
+    ``id`` is the job as which it waits, 0 where no row tells of it.
+    """
+
+    path: PurePosixPath
     size: int
     mtime_ns: int
     photo_sha256: str
     identity: str
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -555,26 +560,30 @@ class Ledger:
 
     # Many photos at once.
 
-    def add(self, photos: Iterable[NewPhoto]) -> list[int]:
+    def add(self, photos: Sequence[NewPhoto]) -> Sequence[int]:
         """Photos of which there is no row cannot be queued yet: make their rows, as `wait` does, and return the ids."""
         now = self._now()
         with self._database.bulk(durable=False):
             self._revision += 1
-            return [
-                self._database.insert(
-                    _ADD, os.fsencode(each.path), self._next_turn(), each.size, str(each.mtime_ns), each.reason, now
-                )
-                for each in photos
-            ]
+            ids = self._next_ids(len(photos))
+            self._database.change_many(
+                _ADD,
+                (
+                    (job, os.fsencode(each.path), self._next_turn(), each.size, str(each.mtime_ns), each.reason, now)
+                    for job, each in zip(ids, photos, strict=True)
+                ),
+            )
+        return ids
 
-    def untouched(self, paths: Collection[PurePosixPath]) -> dict[PurePosixPath, int]:
-        """Return, with their jobs, those of the ``paths`` of which nothing is known but that they wait.
+    def untouched(self, paths: Sequence[PurePosixPath]) -> list[int | None]:
+        """Return for each of the ``paths`` the job as which it waits, and 0 where no row tells of it.
 
-        No painting of theirs was ever begun.
+        None stands for those of which more is known, so that a painting of theirs may have been begun.
         """
-        stored = {os.fsencode(path): path for path in paths}
-        marks = ", ".join("?" * len(stored))
-        return {stored[row[0]]: row[1] for row in self._database.rows(_UNTOUCHED.format(marks), *stored)}
+        stored = [os.fsencode(path) for path in paths]
+        rows = self._database.rows(_UNTOUCHED.format(", ".join("?" * len(stored))), *stored)
+        found = {row[0]: row[1] if row[2] else None for row in rows}
+        return [found.get(raw, 0) for raw in stored]
 
     def painted(self, identities: Collection[str]) -> set[str]:
         """Return those of the ``identities`` that some photo has been painted with."""
@@ -586,26 +595,39 @@ class Ledger:
     def queue_untouched(
         self,
         folder: PurePosixPath,
-        photos: Iterable[WholePhoto],
+        photos: Sequence[WholePhoto],
         *,
         settings_key: str,
         settings: str,
         steps: int,
         priority: int = 0,
-    ) -> None:
-        """Photos right in ``folder`` that are `untouched` take their places in the queue, as `queue` gives them."""
-        ordered = sorted(photos, key=attrgetter("id"))  # the last of them is the last of its batch
+    ) -> list[int]:
+        """Photos right in ``folder`` that are `untouched` take their places in the queue, as `queue` gives them.
+
+        Return their jobs. Those of which no row tells come after the others.
+        """
+        if not photos:
+            return []
+        waiting = sorted((each for each in photos if each.id), key=attrgetter("id"))
+        new = [each for each in photos if not each.id]
         with self._database.bulk():
             self._revision += 1
             place = self._place_in_queue(folder, priority)
             common = (place["queued_at"], place["lane"], priority, place["opened"], settings_key, steps)
-            plan, first = self._plan(settings), int(place["round"])
-            own = (
-                (self._next_turn(), each.size, str(each.mtime_ns), each.photo_sha256, each.identity, turn)
-                for turn, each in enumerate(ordered, first)
-            )
-            rows = ((*values, *common, plan, each.id) for values, each in zip(own, ordered, strict=True))
-            self._database.change_many(_QUEUE_UNTOUCHED, rows)
+            plan, turns = self._plan(settings), itertools.count(int(place["round"]))
+            ids = self._next_ids(len(new))
+
+            def changes(each: WholePhoto) -> tuple[object, ...]:
+                facts = (each.size, str(each.mtime_ns), each.photo_sha256, each.identity)
+                return (self._next_turn(), *facts, next(turns), *common, plan)
+
+            # The last of a batch is found by its number, so these are in the order of theirs.
+            self._database.change_many(_QUEUE_UNTOUCHED, ((*changes(each), each.id) for each in waiting))
+            seen_at = place["queued_at"]
+            rows = ((*changes(each), os.fsencode(each.path), seen_at, job) for job, each in zip(ids, new, strict=True))
+            self._database.change_many(_QUEUE_NEW, rows)
+        made = iter(ids)
+        return [each.id or next(made) for each in photos]
 
     # The order of the queue.
 
@@ -942,7 +964,7 @@ class Ledger:
 
     def queued_of(self, identity: str) -> tuple[Job, ...]:
         """Return the queued jobs of ``identity``, the first queued first."""
-        return self._jobs("WHERE identity = ? AND state = 'queued' ORDER BY queued_at, id", identity)
+        return self._jobs(_QUEUED_OF, identity[:_BEGINNING], identity)
 
     def finished(self, identity: str) -> tuple[Job, ...]:
         """Return the done jobs of ``identity`` that have a folder, the newest first."""
@@ -1100,12 +1122,7 @@ class Ledger:
 
     def wanted(self, identities: Collection[str]) -> set[str]:
         """Return those of the ``identities`` that some photo still waits to be painted with, or is painted with."""
-        rows = self._database.rows(
-            "SELECT DISTINCT identity FROM jobs WHERE identity IN (SELECT value FROM json_each(?))"
-            " AND state IN ('waiting', 'queued', 'running')",
-            json.dumps(sorted(identities)),
-        )
-        return {row[0] for row in rows}
+        return {row[0] for row in self._database.rows(_WANTED, json.dumps(sorted(identities)))}
 
     def prune(self) -> None:
         """Forget what nobody asks for: of each job all starts but the last twenty, and settings that no job has.
@@ -1184,6 +1201,12 @@ class Ledger:
         if unfinished is not None:
             return self._update(unfinished["id"], **columns)
         return self._insert(path=path, seen_at=self._now(), **columns)
+
+    def _next_ids(self, count: int) -> range:
+        """Of rows that are about to be made: to be told them by SQLite, one after the other, would cost a half more."""
+        last = self._database.rows("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
+        first = 1 + (last[0][0] if last else 0)
+        return range(first, first + count)
 
     def _next_turn(self) -> int:
         if self._turn is None:
@@ -1291,10 +1314,12 @@ _LISTED = "SELECT {} FROM jobs WHERE state IN ({{}}) AND path >= ? AND path < ? 
     _CHANGED_AT,
     f"ORDER BY {_CHANGED_AT} DESC, id DESC LIMIT ?",
 )
-_ADD = "INSERT INTO jobs (path, state, turn, size, mtime_ns, reason, seen_at) VALUES (?, 'waiting', ?, ?, ?, ?, ?)"
+_ADD = """
+    INSERT INTO jobs (id, path, state, turn, size, mtime_ns, reason, seen_at) VALUES (?, ?, 'waiting', ?, ?, ?, ?, ?)
+"""
 _UNTOUCHED = """
-    SELECT path, id FROM jobs WHERE path IN ({}) GROUP BY path
-    HAVING count(*) = 1 AND state = 'waiting' AND identity IS NULL AND folder IS NULL
+    SELECT path, id, count(*) = 1 AND state = 'waiting' AND identity IS NULL AND folder IS NULL
+    FROM jobs WHERE path IN ({}) GROUP BY path
 """
 _QUEUE_UNTOUCHED = """
     UPDATE jobs SET state = 'queued', reason = '', remedy = '', kind = '',
@@ -1302,14 +1327,34 @@ _QUEUE_UNTOUCHED = """
         queued_at = ?, lane = ?, priority = ?, opened = ?, settings_key = ?, steps = ?, plan = ?
     WHERE id = ?
 """
+_QUEUE_NEW = """
+    INSERT INTO jobs (
+        state, turn, size, mtime_ns, photo_sha256, identity, round,
+        queued_at, lane, priority, opened, settings_key, steps, plan, path, seen_at, id
+    ) VALUES ('queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_BEGINNING = 16  # characters of an identity, by which the index knows what is to be painted
+_QUEUED_OF = f"""
+    WHERE substr(identity, 1, 16) = ? AND {TO_BE_PAINTED}
+        AND +identity = ? AND +state = 'queued' ORDER BY queued_at, id
+"""
+_WANTED = f"""
+    SELECT DISTINCT identity FROM json_each(?) CROSS JOIN jobs
+    ON substr(identity, 1, 16) = substr(value, 1, 16) AND {TO_BE_PAINTED} AND identity = value
+"""
 _IN_TURN = "ORDER BY priority DESC, round, opened DESC, queued_at, id"
 _QUEUED = f"WHERE state = 'queued' {_IN_TURN}"
 _LAST_OF_LANE = """
     SELECT queued_at, round, opened FROM jobs WHERE state = 'queued' AND lane = ? AND priority = ?
     ORDER BY queued_at DESC, id DESC LIMIT 1
 """
-# One at a time may be painted of each path, and of each identity, and an index knows it.
-_IN_THE_WAY = "WHERE state = 'running' AND (path = ? OR identity = ?) LIMIT 1"
+# One at a time may be painted of each path, and of each identity, and an index of each knows it, if asked alone.
+_IN_THE_WAY = """
+    WHERE jobs.id IN (
+        SELECT id FROM jobs WHERE state = 'running' AND path = ?
+        UNION ALL SELECT id FROM jobs WHERE state = 'running' AND identity = ?
+    ) LIMIT 1
+"""
 _WAITING = "WHERE state = 'waiting' ORDER BY seen_at, id"
 _DONE = "WHERE state = 'done' ORDER BY finished_at DESC, id DESC"
 _PROBLEMS = "WHERE state = 'problem' ORDER BY finished_at DESC, id DESC"
@@ -1320,10 +1365,9 @@ _NEXT_RETRY = """
 """
 _PUT_OFF = "WHERE retry_at IS NOT NULL AND +state = 'queued' ORDER BY retry_at, id"  # by the index of these alone
 _IS_FREE = f"""
-    WHERE state = 'queued' AND NOT ifnull({_STILL_PUT_OFF}, 0) AND NOT EXISTS (
-        SELECT 1 FROM jobs AS other
-        WHERE other.state = 'running' AND (other.identity = jobs.identity OR other.path = jobs.path)
-    )
+    WHERE state = 'queued' AND NOT ifnull({_STILL_PUT_OFF}, 0)
+        AND NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.state = 'running' AND other.path = jobs.path)
+        AND NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.state = 'running' AND other.identity = jobs.identity)
 """
 _FREE = f"{_IS_FREE} {_IN_TURN}"
 _FREE_OF = f"{_IS_FREE} AND settings_key NOT IN (SELECT value FROM json_each(?)) {_IN_TURN}"

@@ -5,10 +5,13 @@ What a row of ``jobs`` means is told in `monet_watch.ledger`.
 
 from monet_watch.database import Schema
 
-__all__ = ["SCHEMA", "UNFINISHED"]
+__all__ = ["SCHEMA", "TO_BE_PAINTED", "UNFINISHED"]
 
 UNFINISHED = "state IN ('waiting', 'queued', 'problem')"
 """The condition that a row tells what is to become of the photo that lies at its path: it neither runs nor is done."""
+
+TO_BE_PAINTED = "state IN ('waiting', 'queued', 'running')"
+"""The condition that a row's painting is still to come."""
 
 _ONE_MORE = "INSERT INTO counts VALUES (NEW.state, 1) ON CONFLICT DO UPDATE SET number = number + 1;"
 _ONE_LESS = "UPDATE counts SET number = number - 1 WHERE state = OLD.state;"
@@ -186,6 +189,16 @@ SCHEMA = Schema(
                 rgb BLOB NOT NULL
             )
             """,
+        ),
+        (
+            # An identity falls anywhere among the others, which costs a photo of a bulk more than all else that is
+            # written of it; so until it is painted its beginning has to do.
+            "DROP INDEX job_of_identity",
+            "DROP INDEX jobs_of_identity",
+            "CREATE INDEX jobs_of_path ON jobs (path)",
+            "CREATE UNIQUE INDEX one_painting_of_path ON jobs (path, identity) WHERE state = 'done'",
+            "CREATE INDEX paintings_of_identity ON jobs (identity, finished_at) WHERE state = 'done'",
+            f"CREATE INDEX jobs_to_be_painted ON jobs (substr(identity, 1, 16)) WHERE {TO_BE_PAINTED}",
         ),
     ),
 )

@@ -336,9 +336,10 @@ class FolderSettings:
 
     def _read_level(self, folder: PurePosixPath) -> _Level:
         try:
-            names = sorted(self._file_names(folder), key=lambda name: (name.lower(), name))
+            names = [name for name in self._file_names(folder) if name[:5].lower() == "style"]  # of maybe thousands
         except SettingsError as error:
             return _Level(faults=error.faults)
+        names.sort(key=lambda name: (name.lower(), name))
         level = self._of_files([folder / name for name in names if is_settings_file(name)])
         if level.styles:
             return level

@@ -25,7 +25,7 @@ from monet_watch.inbox.hints import FileGone, FileTouched
 from monet_watch.inbox.ignore import IgnoreList, Sieve
 from monet_watch.inbox.presence import Presence
 from monet_watch.inbox.settle import Settling
-from monet_watch.inbox.survey import SurveyMessage, Surveyor
+from monet_watch.inbox.survey import Hashed, SurveyMessage, Surveyor
 from monet_watch.inbox.watch import ScriptedWatch, WatchRefusedError
 from monet_watch.ledger import INBOX_KEY, Job, Ledger, Overview
 from monet_watch.notices import Notice
@@ -251,7 +251,7 @@ class Rehearsal:
 
     def _post_answer(self, message: SurveyMessage) -> None:
         self.mailbox.post(message)
-        self._surveyor.answered += 1
+        self._surveyor.answered += len(message.files) if isinstance(message, Hashed) else 1
 
     def time_of_day(self) -> float:
         return EPOCH + self.clock() + self.clock_jump

@@ -1,5 +1,6 @@
 """From the inbox to the queue: settling, settings that are broken and mended, photos replaced, renamed and removed."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import pytest
 from monet_watch import settings
 from monet_watch.arrivals import Arrivals
 from monet_watch.inbox.hints import FolderGone
-from monet_watch.inbox.survey import Scanned
+from monet_watch.inbox.survey import Hashed, HashedFile, Scanned, look
 from monet_watch.ledger import JobState
 from monet_watch.requests import Act, Request
 from tests.rehearsal import LIMIT_BYTES, Rehearsal
@@ -38,6 +39,14 @@ def drop_too_large(house: Rehearsal, name: str) -> None:
     house.drop(name, b"x" * (LIMIT_BYTES + 1))
     house.rest()
     assert house.states(name)[0] == "problem"
+
+
+def hashed(house: Rehearsal, name: str) -> HashedFile:
+    """What the surveyor says of a file that is whole."""
+    path = PurePosixPath(name)
+    facts = look(house.inbox, path)
+    assert facts is not None
+    return HashedFile(path, hashlib.sha256((house.inbox / name).read_bytes()).hexdigest(), facts)
 
 
 def test_a_photo_waits_until_it_has_rested_and_is_queued_then(house):
@@ -90,8 +99,8 @@ def test_many_photos_of_a_folder_are_queued_each_and_told_of_in_one_line(house):
     report = house.outbox / "trip" / "07.jpg.problem.txt"
     report.parent.mkdir()
     report.write_text("It could not be painted.", encoding="utf-8")
-    house.arrivals.scan()
-    house.rest()
+    house.mailbox.post(Hashed(tuple(hashed(house, name) for name in [*names, "alone.jpg"])))
+    house.turn()
     assert all(house.states(name) == ["queued"] for name in names)
     assert not report.exists()
     assert house.told("queued", "alone.jpg")
@@ -270,6 +279,55 @@ def test_a_bulk_that_takes_many_parts_is_queued_whole(house):
     house.advance(300)
     house.rest()
     assert sorted(map(str, house.ledger.known_paths())) == names[:100]
+
+
+def scan_bulk(house: Rehearsal) -> list[str]:
+    """Put many photos, one of them empty, into a folder, and have them found."""
+    names = [f"trip/{number:02d}.jpg" for number in range(40)]
+    (house.inbox / "trip").mkdir()
+    for name in names:
+        (house.inbox / name).write_bytes(name.encode())
+    (house.inbox / names[0]).write_bytes(b"")
+    house.arrivals.scan()
+    house.turn()
+    return names
+
+
+def test_what_of_a_bulk_is_not_queued_soon_is_known_to_wait(house):
+    growing, *others = scan_bulk(house)[1:]
+    for second in range(6):
+        (house.inbox / growing).write_bytes(b"x" * (second + 1))
+        house.advance(1)
+    assert house.states(growing) == ["waiting"]
+    assert house.states("trip/00.jpg") == ["waiting"]
+    assert house.jobs("trip/00.jpg")[0].reason.startswith("It is empty")
+    assert all(house.states(name) == ["queued"] for name in others)
+    house.rest()
+    assert house.states(growing) == ["queued"]
+
+
+def test_a_bulk_that_is_found_again_before_it_is_recorded_is_queued_once(house):
+    names = scan_bulk(house)[1:]
+    assert house.ledger.known_paths() == {}
+    house.arrivals.scan()
+    house.turn()
+    house.advance(2)
+    house.arrivals.scan()
+    house.rest()
+    house.advance(10)
+    assert all(house.states(name) == ["queued"] for name in names)
+    assert [line.split()[0] for line in house.told("waiting", "trip")] == ["40"]
+    alone = sum(len(house.told("queued", name)) for name in names)
+    assert alone + sum(int(line.split()[0]) for line in house.told("queued", "trip")) == len(names)
+
+
+def test_what_goes_before_it_was_recorded_was_never_there(house):
+    names = scan_bulk(house)
+    (house.inbox / names[5]).unlink()
+    house.rest()
+    house.advance(10)
+    assert house.states(names[5]) == []
+    assert house.ledger.counts()[JobState.QUEUED] == 38
 
 
 def test_settings_that_change_back_lead_to_the_painting_that_is_there(busy_house):

@@ -1068,7 +1068,7 @@ class TestTheFile:
                 for name in ("user_version", "application_id", "journal_mode")
             ]
 
-        assert marks == [7, int.from_bytes(b"MONW"), "wal"]
+        assert marks == [8, int.from_bytes(b"MONW"), "wal"]
 
     @pytest.mark.parametrize("how", [Ledger.open, Ledger.open_read_only])
     def test_the_record_of_a_later_version_is_refused_with_a_remedy_and_left_alone(self, file, how):
@@ -1559,7 +1559,11 @@ class TestManyPhotos:
             lambda ledger: ledger.untouched([PHOTO, OTHER]),
             lambda ledger: ledger.painted(["a", "b"]),
             lambda ledger: ledger.queue_untouched(
-                FOLDER, [WholePhoto(1, 1, 1, "a", "a")], settings_key="k", settings="{}", steps=1
+                FOLDER,
+                [WholePhoto(PHOTO, 1, 1, "a", "a", 1), WholePhoto(PurePosixPath("newer.jpg"), 1, 1, "b", "b")],
+                settings_key="k",
+                settings="{}",
+                steps=1,
             ),
         ],
         ids=["add", "untouched", "painted", "queue"],
@@ -1591,11 +1595,8 @@ class TestABulk:
         for path in self.PATHS:
             ledger.wait(path, reason="It is on its way.", **self.facts(path))
 
-    def together(self, ledger: Ledger) -> list[int]:
-        return ledger.add(
-            NewPhoto(path, facts["size"], facts["mtime_ns"], "It is on its way.")
-            for path, facts in ((path, self.facts(path)) for path in self.PATHS)
-        )
+    def together(self, ledger: Ledger, *paths: PurePosixPath) -> Sequence[int]:
+        return ledger.add([NewPhoto(path, *self.facts(path).values(), "It is on its way.") for path in paths])
 
     @staticmethod
     def all_but_times(ledger: Ledger) -> list[Job]:
@@ -1609,41 +1610,63 @@ class TestABulk:
             yield twin
 
     def test_new_photos_wait_as_they_do_one_by_one(self, ledger, twin):
-        ids = self.together(ledger)
+        ids = self.together(ledger, *self.PATHS)
         self.one_by_one(twin)
         assert self.all_but_times(ledger) == self.all_but_times(twin)
         assert [ledger.get(each).path for each in ids] == list(self.PATHS)
         assert ledger.counts()[WAITING] == 3
 
+    @pytest.mark.parametrize("recorded", [0, 1, 3])
     @pytest.mark.parametrize("queued_before", [0, 3])
-    def test_they_are_queued_as_they_are_one_by_one(self, ledger, twin, queued_before):
+    def test_they_are_queued_as_they_are_one_by_one(self, ledger, twin, queued_before, recorded):
+        """Whether rows tell of them already or not."""
         for each in (ledger, twin):
             for number in range(queued_before):
                 queue(each, PurePosixPath(f"bulk/before-{number}.jpg"), f"before-{number}")
-        jobs = dict(zip(self.PATHS, self.together(ledger), strict=True))
+        self.together(ledger, *self.PATHS[:recorded])
         self.one_by_one(twin)
         common: dict[str, Any] = {"settings_key": "k", "settings": "{}", "steps": 7, "priority": 2}
+        waiting = ledger.untouched(self.PATHS)
         photos = [
-            WholePhoto(jobs[path], photo_sha256=f"bytes of {path}", identity=str(path), **self.facts(path))
-            for path in reversed(self.PATHS)
+            WholePhoto(path, *self.facts(path).values(), f"bytes of {path}", str(path), job or 0)
+            for path, job in zip(self.PATHS, waiting, strict=True)
         ]
-        ledger.queue_untouched(PurePosixPath("bulk"), photos, **common)
+        jobs = ledger.queue_untouched(PurePosixPath("bulk"), photos, **common)
         for path in self.PATHS:
             twin.queue(path, photo_sha256=f"bytes of {path}", identity=str(path), **self.facts(path), **common)
         assert self.all_but_times(ledger) == self.all_but_times(twin)
+        assert [ledger.get(job).path for job in jobs] == list(self.PATHS)
         assert [job.turn for job in ledger.front(10)] == [job.turn for job in twin.front(10)]
         assert [job.id for job in ledger.front(10)] == [job.id for job in twin.front(10)]
-        assert ledger.get(jobs[self.PATHS[0]]).settings == "{}"
+        assert ledger.get(jobs[0]).settings == "{}"
+        assert ledger.counts() == twin.counts()
 
-    def test_untouched_is_what_has_done_nothing_but_wait(self, ledger):
-        jobs = dict(zip(self.PATHS, self.together(ledger), strict=True))
+    def test_of_the_recorded_the_first_is_queued_first_whatever_their_order(self, ledger):
+        jobs = self.together(ledger, *self.PATHS)
+        photos = [
+            WholePhoto(path, *self.facts(path).values(), f"bytes of {path}", str(path), job)
+            for path, job in zip(self.PATHS, jobs, strict=True)
+        ]
+        queued = ledger.queue_untouched(PurePosixPath("bulk"), photos[::-1], settings_key="k", settings="{}", steps=7)
+        assert queued == list(jobs)[::-1]
+        assert [job.id for job in ledger.front(10)] == list(jobs)
+
+    def test_untouched_is_what_has_done_nothing_but_wait_and_what_nobody_knows(self, ledger):
+        jobs = self.together(ledger, *self.PATHS)
         for make in (queue, run, done, problem):
             make(ledger, PurePosixPath(make.__name__), make.__name__)
         begun = queue(ledger, PHOTO, "begun")
         ledger.unsettle(begun.id, reason="It ends too early.")
         ledger.wait(PurePosixPath("done"), size=2, mtime_ns=2, reason="It has changed.")
         others = [PurePosixPath(name) for name in ("queue", "run", "done", "problem", "unknown")]
-        assert ledger.untouched([*self.PATHS, PHOTO, *others]) == jobs
+        assert ledger.untouched([PHOTO, *self.PATHS, *others]) == [None, *jobs, None, None, None, None, 0]
+
+    def test_a_forgotten_job_s_number_is_nobody_s_again(self, ledger):
+        (first,) = self.together(ledger, self.PATHS[0])
+        ledger.forget(self.PATHS[0])
+        (second,) = self.together(ledger, self.PATHS[0])
+        assert second > first
+        assert queue(ledger, PHOTO, "a").id > second
 
     def test_painted_are_the_identities_of_what_is_done(self, ledger):
         for make in (queue, run, done, problem):

@@ -45,8 +45,8 @@ class Presence:
             raise self._gone()
         self._identity = identity
 
-    def scanned(self, found: Collection[PurePosixPath], is_missed: bool) -> None:
-        """A whole scan found the files ``found``: where the inbox lies is where it belongs from here on.
+    def scanned(self, found: Collection[bytes], is_missed: bool) -> None:
+        """A whole scan found files at these paths: where the inbox lies is where it belongs from here on.
 
         Raises InboxGoneError, and changes nothing, if the inbox is not there, or if nothing is in it although a photo
         ``is_missed``, and it lies on another mount than before.
@@ -56,7 +56,7 @@ class Presence:
             raise self._gone()
         self._identity, self._point = identity, self._mount_point()
         mounted = self._mounted_below()
-        refilled = {share for share in self._shares - mounted if any(path.is_relative_to(share) for path in found)}
+        refilled = {share for share in self._shares - mounted if _is_any_in(share, found)}
         self._shares = (self._shares - refilled) | mounted
         self._keep()
 
@@ -100,6 +100,11 @@ class Presence:
         if noted != self._noted:
             self._note(noted)
             self._noted = noted
+
+
+def _is_any_in(folder: PurePosixPath, paths: Collection[bytes]) -> bool:
+    above = os.fsencode(folder) + b"/"
+    return any(path.startswith(above) for path in paths)
 
 
 def _read(noted: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import heapq
 from dataclasses import dataclass
 from itertools import count
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 __all__ = ["FileFacts", "Gone", "Looked", "Settling", "StillChanging", "Whole"]
 
@@ -17,8 +18,7 @@ _PATIENCE = 3  # times a photo that looks truncated waits again: 2, 4 and 8 time
 _EMPTY_PAUSE_SECONDS = 60.0  # the longest pause between two looks at a file that stays empty
 
 
-@dataclass(frozen=True, slots=True)
-class FileFacts:
+class FileFacts(NamedTuple):
     """What tells one state of a file from another: ``size`` in bytes, ``mtime_ns`` in nanoseconds, ``inode``."""
 
     size: int
@@ -164,7 +164,7 @@ class Settling:
         return self._queue[0][0] if self._queue else None
 
     def _wait(self, path: PurePosixPath, facts: FileFacts, now: float, rest: float) -> None:
-        if path in self._doubts and self._doubts[path][0] != facts:
+        if self._doubts and path in self._doubts and self._doubts[path][0] != facts:
             del self._doubts[path]
         self._waiting[path] = waiting = _Waiting(facts, now, now + rest, now + rest, -1)
         self._look_at(path, waiting, now + rest)

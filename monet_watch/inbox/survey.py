@@ -16,15 +16,14 @@ import errno
 import hashlib
 import os
 import stat
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
+from itertools import groupby, zip_longest
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from monet_watch.errands import Errands
 from monet_watch.errors import MonetWatchError, PhotoError, PhotoTooLargeError
@@ -36,6 +35,7 @@ __all__ = [
     "Found",
     "HashFailed",
     "Hashed",
+    "HashedFile",
     "InboxGone",
     "InboxGoneError",
     "PhotoGoneError",
@@ -87,8 +87,7 @@ class ChangedWhileReadError(UnreadablePhotoError):
     """The file changed while it was read: what was read is worth nothing, and the file is not whole yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A file that matters: ``raw`` is its path, relative to the inbox, as bytes; ``kind`` is PHOTO or SETTINGS."""
 
     raw: bytes
@@ -125,13 +124,19 @@ class Scanned:
         return path.is_relative_to(self.sub) and not any(path.is_relative_to(error.path) for error in self.errors)
 
 
-@dataclass(frozen=True, slots=True)
-class Hashed:
+class HashedFile(NamedTuple):
     """The file with ``facts`` has the SHA-256 ``sha256`` (hexadecimal)."""
 
     path: PurePosixPath
     sha256: str
     facts: FileFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """Files that were hashed without a pause: one, or small ones of one folder."""
+
+    files: tuple[HashedFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +223,8 @@ def look_at_all(root: Path, paths: Iterable[PurePosixPath]) -> Iterator[tuple[Pu
     for folder, neighbours in groupby(paths, key=folder_name):
         together = tuple(neighbours)
         found = _regular_ones(root, PurePosixPath(folder), together)
-        for path in together:
-            yield path, found[path] if path in found else _look_or_none(root, path)
+        for path, facts in zip_longest(together, found):
+            yield path, facts or _look_or_none(root, path)
 
 
 def read_photo(root: Path, path: PurePosixPath, limit_bytes: int) -> tuple[bytes, FileFacts]:
@@ -257,11 +262,11 @@ class Surveyor(Errands[SurveyMessage]):
 
         Many of one folder can wait: scans, and a few of another, go ahead of them.
         """
-        for _, neighbours in groupby(paths, key=folder_name):
+        for folder, neighbours in groupby(paths, key=folder_name):
             together = tuple(neighbours)
             for start in range(0, len(together), _FEW):
                 part = together[start : start + _FEW]
-                self.ask(partial(self._hash_all, part), can_wait=len(together) > _FEW)
+                self.ask(partial(self._hash_all, PurePosixPath(folder), part), can_wait=len(together) > _FEW)
 
     def _scan(self, sub: PurePosixPath) -> SurveyMessage:
         try:
@@ -271,18 +276,30 @@ class Surveyor(Errands[SurveyMessage]):
         except Exception as error:  # the thread must live on, and a scan that failed must not look like an empty folder
             return Scanned(sub, (), (Unreadable(sub, _plain(error)),))
 
-    def _hash_all(self, paths: Sequence[PurePosixPath]) -> Iterator[SurveyMessage]:
-        for folder, neighbours in groupby(paths, key=folder_name):
-            left = deque(neighbours)
-            with suppress(OSError, ValueError, _RefusedError), _folder(self._root, PurePosixPath(folder)) as place:
-                while left:
-                    yield _hash_in(place, left[0], self._limit_bytes) or self._hash(left[0])
-                    left.popleft()
-            yield from map(self._hash, left)
+    def _hash_all(self, folder: PurePosixPath, paths: Sequence[PurePosixPath]) -> Iterator[SurveyMessage]:
+        done = 0
+        while done < len(paths):
+            small = self._hash_small(folder, paths[done:])
+            if small:
+                yield Hashed(small)
+            done += len(small)
+            yield from map(self._hash, paths[done : done + 1])
+            done += 1
+
+    def _hash_small(self, folder: PurePosixPath, paths: Sequence[PurePosixPath]) -> tuple[HashedFile, ...]:
+        """Hash the first of the files, which all lie right in ``folder``, up to one that is large or unusual."""
+        files = list[HashedFile]()
+        with suppress(OSError, ValueError, _RefusedError), _folder(self._root, folder) as place:
+            for path in paths:
+                hashed = _hash_in(place, path, self._limit_bytes)
+                if hashed is None:
+                    break
+                files.append(hashed)
+        return tuple(files)
 
     def _hash(self, path: PurePosixPath) -> SurveyMessage:
         try:
-            return self._hashed(path)
+            return Hashed((self._hashed(path),))
         except InboxGoneError as error:
             return InboxGone(error.message, error.remedy)
         except PhotoError as error:
@@ -290,7 +307,7 @@ class Surveyor(Errands[SurveyMessage]):
         except Exception as error:  # the thread must live on
             return HashFailed(path, UnreadablePhotoError.__name__, f"{path} cannot be read: {_plain(error)}.")
 
-    def _hashed(self, path: PurePosixPath) -> Hashed:
+    def _hashed(self, path: PurePosixPath) -> HashedFile:
         digest = hashlib.sha256()
         left = 0
         with _reading(self._root, path, self._limit_bytes) as (file, facts):
@@ -300,10 +317,10 @@ class Surveyor(Errands[SurveyMessage]):
                 left -= len(chunk)
         if left:
             raise _changed(path)
-        return Hashed(path, digest.hexdigest(), facts)
+        return HashedFile(path, digest.hexdigest(), facts)
 
 
-def _hash_in(place: int | str, path: PurePosixPath, limit_bytes: int) -> Hashed | None:
+def _hash_in(place: int | str, path: PurePosixPath, limit_bytes: int) -> HashedFile | None:
     """Hash a small file that lies right in the folder ``place``; None for whatever is more, or in any way unusual."""
     try:
         if not stat.S_ISREG(_status_in(place, path.name).st_mode):
@@ -317,23 +334,27 @@ def _hash_in(place: int | str, path: PurePosixPath, limit_bytes: int) -> Hashed 
             return None
         data = os.read(file, facts.size + 1)
         whole = len(data) == facts.size and _facts_of_regular(os.fstat(file)) == facts
-        return Hashed(path, hashlib.sha256(data).hexdigest(), facts) if whole else None
+        return HashedFile(path, hashlib.sha256(data).hexdigest(), facts) if whole else None
     except OSError:
         return None
     finally:
         os.close(file)
 
 
-def _regular_ones(root: Path, folder: PurePosixPath, paths: Iterable[PurePosixPath]) -> dict[PurePosixPath, FileFacts]:
-    """The facts of those ``paths``, all of one folder, that are regular files."""
-    found = {}
-    with suppress(OSError, _RefusedError), _folder(root, folder) as place:
-        for path in paths:
-            with suppress(OSError):
-                facts = _facts_of_regular(_status_in(place, path.name))
-                if facts is not None:
-                    found[path] = facts
-    return found
+def _regular_ones(root: Path, folder: PurePosixPath, paths: Sequence[PurePosixPath]) -> list[FileFacts | None]:
+    """The facts of each of the ``paths``, all right in ``folder``, that is a regular file; none if it is not there."""
+    try:
+        with _folder(root, folder) as place:
+            return [_regular_in(place, path.name) for path in paths]
+    except (OSError, _RefusedError):
+        return []
+
+
+def _regular_in(place: int | str, name: str) -> FileFacts | None:
+    try:
+        return _facts_of_regular(_status_in(place, name))
+    except OSError:
+        return None
 
 
 def _look_or_none(root: Path, path: PurePosixPath) -> FileFacts | None:

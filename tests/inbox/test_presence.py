@@ -33,7 +33,7 @@ def replaced(folder: Path) -> None:
 def test_an_inbox_that_is_unmounted_is_away_and_not_empty(system, root):
     system.mount(root)
     presence = Presence(root)
-    presence.scanned([PHOTO], is_missed=True)
+    presence.scanned([bytes(PHOTO)], is_missed=True)
     presence.check()
     system.unmount(root)
     replaced(root)
@@ -50,7 +50,7 @@ def test_an_inbox_that_is_unmounted_is_away_and_not_empty(system, root):
 def test_that_it_belongs_on_a_share_is_known_after_a_restart(system, root):
     notes = []
     system.mount(root)
-    Presence(root, "", notes.append).scanned([PHOTO], is_missed=False)
+    Presence(root, "", notes.append).scanned([bytes(PHOTO)], is_missed=False)
     system.unmount(root)
     again = Presence(root, notes[-1])
     for claim in (again.check, lambda: again.scanned([], is_missed=True)):
@@ -63,16 +63,16 @@ def test_that_it_belongs_on_a_share_is_known_after_a_restart(system, root):
 def test_a_share_that_is_not_mounted_but_has_photos_in_its_place_counts(system, root):
     system.mount(root)
     presence = Presence(root)
-    presence.scanned([PHOTO], is_missed=True)
+    presence.scanned([bytes(PHOTO)], is_missed=True)
     system.unmount(root)
     replaced(root)
-    presence.scanned([PHOTO], is_missed=True)
+    presence.scanned([bytes(PHOTO)], is_missed=True)
     presence.check()
 
 
 def test_a_folder_that_was_removed_and_made_again_where_it_was_is_the_inbox(system, root):
     presence = Presence(root)
-    presence.scanned([PHOTO], is_missed=True)
+    presence.scanned([bytes(PHOTO)], is_missed=True)
     replaced(root)
     presence.check()
     presence.scanned([], is_missed=True)
@@ -81,7 +81,7 @@ def test_a_folder_that_was_removed_and_made_again_where_it_was_is_the_inbox(syst
 def test_an_inbox_that_is_not_there_is_away(system, root):
     presence = Presence(root)
     root.rename(root.with_name("away"))
-    for claim in (presence.check, lambda: presence.scanned([PHOTO], is_missed=False)):
+    for claim in (presence.check, lambda: presence.scanned([bytes(PHOTO)], is_missed=False)):
         with pytest.raises(InboxGoneError):
             claim()
 
@@ -90,11 +90,11 @@ def test_what_lay_on_a_share_below_the_inbox_is_not_gone_while_the_share_is(syst
     notes = []
     system.mount(root / "nas")
     presence = Presence(root, "", notes.append)
-    presence.scanned([PHOTO], is_missed=True)
+    presence.scanned([bytes(PHOTO)], is_missed=True)
     assert presence.share_missing_above(PHOTO) is None
     system.unmount(root / "nas")
     for known in (presence, Presence(root, notes[-1])):
-        known.scanned([PurePosixPath("y.jpg")], is_missed=True)
+        known.scanned([b"y.jpg"], is_missed=True)
         assert known.missing() == (PurePosixPath("nas"),)
         assert known.share_missing_above(PHOTO) == PurePosixPath("nas")
         assert known.share_missing_above(PurePosixPath("y.jpg")) is None
@@ -106,9 +106,9 @@ def test_what_lay_on_a_share_below_the_inbox_is_not_gone_while_the_share_is(syst
 def test_a_share_below_the_inbox_is_done_with_when_photos_lie_in_its_place(system, root):
     system.mount(root / "nas")
     presence = Presence(root)
-    presence.scanned([PHOTO], is_missed=True)
+    presence.scanned([bytes(PHOTO)], is_missed=True)
     system.unmount(root / "nas")
-    presence.scanned([PHOTO], is_missed=True)
+    presence.scanned([bytes(PHOTO)], is_missed=True)
     assert presence.missing() == ()
 
 

@@ -23,6 +23,7 @@ from monet_watch.inbox.survey import (
     ChangedWhileReadError,
     Found,
     Hashed,
+    HashedFile,
     HashFailed,
     InboxGone,
     InboxGoneError,
@@ -523,7 +524,8 @@ def test_requests_are_answered_in_their_order(root, surveyor, posted):
     surveyor.hash(path)
     surveyor.scan()
     surveyor.scan(PurePosixPath("a"))
-    assert posted.get(timeout=WAIT_SECONDS) == Hashed(path, hashlib.sha256(b"12345").hexdigest(), facts_of(root / path))
+    file = HashedFile(path, hashlib.sha256(b"12345").hexdigest(), facts_of(root / path))
+    assert posted.get(timeout=WAIT_SECONDS) == Hashed((file,))
     photo = Found(os.fsencode(path), facts_of(root / path), Kind.PHOTO)
     assert posted.get(timeout=WAIT_SECONDS) == Scanned(PurePosixPath(), (photo,))
     assert posted.get(timeout=WAIT_SECONDS) == Scanned(PurePosixPath("a"), (photo,))
@@ -547,19 +549,34 @@ def test_one_photo_and_a_scan_go_ahead_of_many_photos_that_were_to_be_hashed_bef
         surveyor.hash(single)
         surveyor.scan(PurePosixPath("bulk"))
         asked.set()
-        for _ in range(len(bulk) + 2):
-            posted.get(timeout=WAIT_SECONDS)
-    ahead = answers.index(next(each for each in answers if getattr(each, "path", None) == single))
-    assert ahead < len(bulk) / 2
+        heard = list[PurePosixPath]()
+        while len(heard) <= len(bulk):
+            heard += paths_of(posted.get(timeout=WAIT_SECONDS))
+    ahead = answers.index(next(each for each in answers if single in paths_of(each)))
+    assert heard.index(single) < len(bulk) / 2
     assert isinstance(answers[ahead + 1], Scanned)
-    assert [each.path for each in answers if isinstance(each, Hashed) and each.path != single] == bulk
+    assert [path for path in heard if path != single] == bulk
+
+
+def paths_of(message):
+    return [file.path for file in message.files] if isinstance(message, Hashed) else []
+
+
+def test_a_small_file_waits_for_other_small_ones_but_for_no_large_one(root, posted):
+    size = {"a.jpg": 1, "b.jpg": 2, "c.jpg": 2_000_000, "d.jpg": 3}
+    paths = [put(root, name, b"x" * length) for name, length in size.items()]
+    with Surveyor(root, SIEVE, posted.put, LIMIT) as surveyor:
+        surveyor.hash(*paths)
+        heard = [paths_of(posted.get(timeout=WAIT_SECONDS)) for _ in range(3)]
+    assert heard == [paths[:2], paths[2:3], paths[3:]]
 
 
 def test_the_hash_of_a_large_file_is_that_of_all_its_bytes(root, posted):
     data = os.urandom(3_000_001)
     with Surveyor(root, SIEVE, posted.put, LIMIT) as surveyor:
         surveyor.hash(put(root, "x.jpg", data))
-        assert posted.get(timeout=WAIT_SECONDS).sha256 == hashlib.sha256(data).hexdigest()
+        (file,) = posted.get(timeout=WAIT_SECONDS).files
+        assert file.sha256 == hashlib.sha256(data).hexdigest()
 
 
 def test_a_file_that_cannot_be_hashed_is_told_of_with_the_reason(root, surveyor, posted):
@@ -584,7 +601,7 @@ def test_of_many_hashes_each_is_what_it_is_alone(root, surveyor, posted):
     alone = [posted.get(timeout=WAIT_SECONDS) for _ in paths]
     surveyor.hash(*paths)
     assert [posted.get(timeout=WAIT_SECONDS) for _ in paths] == alone
-    read = {str(each.path): each.sha256 for each in alone if isinstance(each, Hashed)}
+    read = {str(file.path): file.sha256 for each in alone if isinstance(each, Hashed) for file in each.files}
     bytes_of = {"a/1.jpg": b"one", "a/link.jpg": b"three", "a/empty.jpg": b"", "b/3.jpg": b"three"}
     assert read == {name: hashlib.sha256(data).hexdigest() for name, data in bytes_of.items()}
 
