@@ -10,8 +10,10 @@ step, they survive a killed process, and nobody waits for the disk.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ __all__ = ["Database", "Schema"]
 _BUSY_SECONDS = 5.0
 _LARGEST_REST_BYTES = 16 << 20  # one batch of a whole inbox would leave its log at its largest size until the end
 _CACHE_KIBI = 16 << 10  # a bulk's hashes fall anywhere in their index, which has 10 MiB for 100,000 photos
+_ROWS_AT_ONCE = 100  # that one statement inserts
 _LOG_PAGES = 4000  # of 4 KiB, after which the log goes into the file: the oftener, the more of a bulk's pages twice
 
 _START_AFRESH = (
@@ -182,6 +185,19 @@ class Database:
         except sqlite3.Error as error:
             raise _in_words(self._path, error) from error
 
+    def insert_many(
+        self, table: str, common: Mapping[str, object], columns: Sequence[str], rows: Sequence[Sequence[object]]
+    ) -> None:
+        """Insert ``rows`` of ``columns``, in a transaction that is under way; ``common`` columns are the same in each.
+
+        It takes half the time that one statement for each takes, and far less where another thread is at work: that
+        one has Python's lock while SQLite executes a statement, and gives it back when it likes.
+        """
+        names = (*common, *columns)
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            some = rows[start : start + _ROWS_AT_ONCE]
+            self.change(_insertion(table, names, len(common), len(some)), *common.values(), *chain.from_iterable(some))
+
     def insert(self, sql: str, *values: object) -> int:
         """Execute an INSERT of one row; return the row's id."""
         try:
@@ -289,6 +305,18 @@ class Database:
 
     def _pragma(self, words: str) -> Any:
         return self.rows(f"PRAGMA {words}")[0][0]
+
+
+@lru_cache
+def _insertion(table: str, names: Sequence[str], common: int, rows: int) -> str:
+    """The statement that inserts so many ``rows``; the first values are those that are ``common`` to all of them."""
+    own = len(names) - common
+    shared = range(1, 1 + common)
+    marks = (
+        ", ".join(f"?{number}" for number in (*shared, *range(1 + common + row * own, 1 + common + (row + 1) * own)))
+        for row in range(rows)
+    )
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({'), ('.join(marks)})"
 
 
 def _connect(path: Path, how: str) -> sqlite3.Connection:

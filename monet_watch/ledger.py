@@ -566,13 +566,12 @@ class Ledger:
         with self._database.bulk(durable=False):
             self._revision += 1
             ids = self._next_ids(len(photos))
-            self._database.change_many(
-                _ADD,
-                (
-                    (job, os.fsencode(each.path), self._next_turn(), each.size, str(each.mtime_ns), each.reason, now)
-                    for job, each in zip(ids, photos, strict=True)
-                ),
-            )
+            rows = [
+                (job, os.fsencode(each.path), self._next_turn(), each.size, str(each.mtime_ns), each.reason)
+                for job, each in zip(ids, photos, strict=True)
+            ]
+            columns = ("id", "path", "turn", "size", "mtime_ns", "reason")
+            self._database.insert_many("jobs", {"state": "waiting", "seen_at": now}, columns, rows)
         return ids
 
     def untouched(self, paths: Sequence[PurePosixPath]) -> list[int | None]:
@@ -612,20 +611,20 @@ class Ledger:
         new = [each for each in photos if not each.id]
         with self._database.bulk():
             self._revision += 1
-            place = self._place_in_queue(folder, priority)
-            common = (place["queued_at"], place["lane"], priority, place["opened"], settings_key, steps)
-            plan, turns = self._plan(settings), itertools.count(int(place["round"]))
-            ids = self._next_ids(len(new))
+            common = self._place_in_queue(folder, priority)
+            common |= {"settings_key": settings_key, "steps": steps, "plan": self._plan(settings)}
+            rounds, ids = itertools.count(common.pop("round")), self._next_ids(len(new))
 
-            def changes(each: WholePhoto) -> tuple[object, ...]:
+            def own(each: WholePhoto) -> tuple[object, ...]:
                 facts = (each.size, str(each.mtime_ns), each.photo_sha256, each.identity)
-                return (self._next_turn(), *facts, next(turns), *common, plan)
+                return (*facts, self._next_turn(), next(rounds))
 
             # The last of a batch is found by its number, so these are in the order of theirs.
-            self._database.change_many(_QUEUE_UNTOUCHED, ((*changes(each), each.id) for each in waiting))
-            seen_at = place["queued_at"]
-            rows = ((*changes(each), os.fsencode(each.path), seen_at, job) for job, each in zip(ids, new, strict=True))
-            self._database.change_many(_QUEUE_NEW, rows)
+            changes = ((*common.values(), *own(each), each.id) for each in waiting)
+            self._database.change_many(_QUEUE_UNTOUCHED.format(" = ?, ".join((*common, *_OWN))), changes)
+            rows = [(*own(each), os.fsencode(each.path), job) for job, each in zip(ids, new, strict=True)]
+            common |= {"state": "queued", "seen_at": common["queued_at"]}
+            self._database.insert_many("jobs", common, (*_OWN, "path", "id"), rows)
         made = iter(ids)
         return [each.id or next(made) for each in photos]
 
@@ -1314,25 +1313,12 @@ _LISTED = "SELECT {} FROM jobs WHERE state IN ({{}}) AND path >= ? AND path < ? 
     _CHANGED_AT,
     f"ORDER BY {_CHANGED_AT} DESC, id DESC LIMIT ?",
 )
-_ADD = """
-    INSERT INTO jobs (id, path, state, turn, size, mtime_ns, reason, seen_at) VALUES (?, ?, 'waiting', ?, ?, ?, ?, ?)
-"""
 _UNTOUCHED = """
     SELECT path, id, count(*) = 1 AND state = 'waiting' AND identity IS NULL AND folder IS NULL
     FROM jobs WHERE path IN ({}) GROUP BY path
 """
-_QUEUE_UNTOUCHED = """
-    UPDATE jobs SET state = 'queued', reason = '', remedy = '', kind = '',
-        turn = ?, size = ?, mtime_ns = ?, photo_sha256 = ?, identity = ?, round = ?,
-        queued_at = ?, lane = ?, priority = ?, opened = ?, settings_key = ?, steps = ?, plan = ?
-    WHERE id = ?
-"""
-_QUEUE_NEW = """
-    INSERT INTO jobs (
-        state, turn, size, mtime_ns, photo_sha256, identity, round,
-        queued_at, lane, priority, opened, settings_key, steps, plan, path, seen_at, id
-    ) VALUES ('queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+_OWN = ("size", "mtime_ns", "photo_sha256", "identity", "turn", "round")  # that a photo of a batch has by itself
+_QUEUE_UNTOUCHED = "UPDATE jobs SET state = 'queued', reason = '', remedy = '', kind = '', {} = ? WHERE id = ?"
 _BEGINNING = 16  # characters of an identity, by which the index knows what is to be painted
 _QUEUED_OF = f"""
     WHERE substr(identity, 1, 16) = ? AND {TO_BE_PAINTED}

@@ -130,6 +130,22 @@ def test_a_bulk_is_a_transaction_or_a_part_of_the_one_that_is_under_way(database
     assert names(database) == ["a", "b"]
 
 
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
+def test_any_number_of_rows_is_inserted_with_what_is_common_to_them(database, count):
+    with database.transaction():
+        database.change("CREATE TABLE stages (photo TEXT, step INTEGER, device TEXT, loss REAL)")
+        rows = [(number, number / 2) for number in range(count)]
+        database.insert_many("stages", {"photo": "a.jpg", "device": "cpu"}, ("step", "loss"), rows)
+    found = [tuple(row) for row in database.rows("SELECT photo, step, device, loss FROM stages ORDER BY step")]
+    assert found == [("a.jpg", number, "cpu", number / 2) for number in range(count)]
+
+
+def test_of_many_rows_one_that_is_refused_undoes_all(database):
+    with pytest.raises(LedgerError, match="UNIQUE"), database.transaction():
+        database.insert_many("photos", {}, ("name",), [(str(number % 150),) for number in range(300)])
+    assert names(database) == []
+
+
 def test_a_change_of_many_rows_that_is_refused_in_a_bulk_is_undone_alone(database):
     with database.transaction(is_bulk=True):
         add(database, "a")

@@ -52,6 +52,9 @@ class Gone:
 Looked = Whole | StillChanging | Gone
 
 
+_Entry = tuple[float, int, PurePosixPath]  # when, ticket, whose look is due
+
+
 @dataclass(slots=True)
 class _Waiting:
     facts: FileFacts
@@ -75,7 +78,8 @@ class Settling:
         self._rest = settle_seconds
         self._waiting: dict[PurePosixPath, _Waiting] = {}
         self._doubts: dict[PurePosixPath, tuple[FileFacts, int]] = {}
-        self._queue: list[tuple[float, int, PurePosixPath]] = []
+        self._queue: list[_Entry] = []
+        self._ripe: list[_Entry] = []
         self._tickets = count()
 
     def __contains__(self, path: object) -> bool:
@@ -128,14 +132,12 @@ class Settling:
 
     def due(self, now: float, most: int | None = None) -> list[PurePosixPath]:
         """The paths to look at, no more than ``most``, those that have waited longest first."""
-        ripe: list[tuple[float, int, PurePosixPath]] = []
+        ripe = self._still_ripe()
         while self._queue and self._queue[0][0] <= now and (most is None or len(ripe) < most):
             entry = heapq.heappop(self._queue)
             if self._counts(entry):
                 ripe.append(entry)
-        for entry in ripe:
-            heapq.heappush(self._queue, entry)
-        return [path for _, _, path in ripe]
+        return [path for _, _, path in ripe[:most]]
 
     def looked(self, path: PurePosixPath, facts: FileFacts | None, now: float) -> Looked:
         """What a look at ``path`` showed (None: the file is not there), and so what it is.
@@ -159,6 +161,8 @@ class Settling:
 
     def next_due(self) -> float | None:
         """When the next look is due (monotonic seconds; may be in the past); None if nothing waits."""
+        if ripe := self._still_ripe():
+            return ripe[0][0]
         while self._queue and not self._counts(self._queue[0]):
             heapq.heappop(self._queue)
         return self._queue[0][0] if self._queue else None
@@ -174,7 +178,12 @@ class Settling:
         waiting.ticket = next(self._tickets)
         heapq.heappush(self._queue, (when, waiting.ticket, path))
 
-    def _counts(self, entry: tuple[float, int, PurePosixPath]) -> bool:
+    def _still_ripe(self) -> list[_Entry]:
+        """Whose look has come, but not its result."""
+        self._ripe = [entry for entry in self._ripe if self._counts(entry)]
+        return self._ripe
+
+    def _counts(self, entry: _Entry) -> bool:
         waiting = self._waiting.get(entry[2])
         return waiting is not None and waiting.ticket == entry[1]
 
