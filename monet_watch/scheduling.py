@@ -7,9 +7,10 @@ small new drops before the bulk. What it leaves equal is one *tie*, within which
    Within a tie, those that some worker can paint in one piece come first, then the longest. A long job that is left
    to the end keeps one worker busy while the others have nothing more to do; begun first, it ends with the rest
    (longest processing time first: Graham, *Bounds on multiprocessing timing anomalies*, 1969, whose whole is at most
-   4/3 of the shortest possible). Where there is one worker, the whole takes as long in any order, and the quickest
-   come first: they have the most to win. Of what takes about as long, a job comes first whose style a worker holds,
-   then whoever was queued first.
+   4/3 of the shortest possible). A slow worker leaves to others, as long as there is something else in the tie, what it
+   would still be at when the queue is empty and one of the others, beginning then, were done with it. Where there is
+   one worker, the whole takes as long in any order, and the quickest come first: they have the most to win. Of what
+   takes about as long, a job comes first whose style a worker holds, then whoever was queued first.
 2. **Who paints which.** The most work is placed first, where it is done soonest: at the fastest worker, or, of those
    that are about as fast, at one that need not tile it, then at one that holds its style.
 
@@ -23,7 +24,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-__all__ = ["Assignment", "Candidate", "IdleWorker", "assign"]
+__all__ = ["Assignment", "Candidate", "IdleWorker", "Prospect", "assign"]
 
 _TILED = 1.3  # times as long as in one piece: tiles compute their surroundings, too
 _ALIKE = 2.0  # steps in a doubling: what lies within one of them counts as about as long
@@ -66,6 +67,18 @@ class IdleWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class Prospect:
+    """What is to be expected: the queue is empty in so many ``seconds``, and others paint with this ``speed``."""
+
+    seconds: float
+    speed: float
+
+    def is_outlasted_by(self, work: float, worker: IdleWorker) -> bool:
+        """Whether ``worker`` would be the last to finish, if it did that ``work``, which others do sooner."""
+        return worker.speed is not None and work / worker.speed > self.seconds + work / self.speed
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """The job begins at the place with this number."""
 
@@ -73,17 +86,20 @@ class Assignment:
     job_id: int
 
 
-def assign(candidates: Sequence[Candidate], idle: Iterable[IdleWorker], workers: int) -> tuple[Assignment, ...]:
+def assign(
+    candidates: Sequence[Candidate], idle: Iterable[IdleWorker], workers: int, prospect: Prospect | None = None
+) -> tuple[Assignment, ...]:
     """Return which of ``candidates`` begin, and where, by the rule above; the first in turn comes first.
 
     Candidates that are equal in turn are in the order in which they were queued. ``workers`` counts all, busy or not.
+    Without a ``prospect`` the queue is taken to be endless.
     The effort grows with the number of candidates times that of idle workers.
     """
     if workers == 1:
         idle = [replace(worker, failed=frozenset()) for worker in idle]  # there is no other
     usual = _usual_speed(idle := tuple(idle))
     free = sorted(idle, key=lambda worker: (-(worker.speed or usual), -(worker.largest or math.inf), worker.number))
-    chosen = _chosen(candidates, free, quickest_first=workers == 1)
+    chosen = _chosen(candidates, free, workers == 1, prospect)
     places = _placed([job for job, _ in chosen], free, usual)
     if any(job_id in worker.failed for worker in free for job_id in places if places[job_id] == worker.number):
         places = {job.job_id: worker.number for job, worker in chosen}
@@ -97,14 +113,15 @@ def _usual_speed(idle: Sequence[IdleWorker]) -> float:
 
 
 def _chosen(
-    candidates: Sequence[Candidate], free: Sequence[IdleWorker], quickest_first: bool
+    candidates: Sequence[Candidate], free: Sequence[IdleWorker], quickest_first: bool, prospect: Prospect | None
 ) -> list[tuple[Candidate, IdleWorker]]:
     """The candidates that begin: each worker in turn takes the best for it out of the first tie that has any."""
     ties = [list(tie) for _, tie in groupby(sorted(candidates, key=lambda each: each.turn), lambda each: each.turn)]
     chosen: list[tuple[Candidate, IdleWorker]] = []
     taken: set[str] = set()
     for position, worker in enumerate(free):
-        wish = _Wish(worker, frozenset().union(*(other.styles for other in free[position + 1 :])), quickest_first)
+        others = frozenset[str]().union(*(other.styles for other in free[position + 1 :]))
+        wish = _Wish(worker, others, quickest_first, prospect)
         ties = [left for tie in ties if (left := [each for each in tie if each.identity not in taken])]
         best = next((found for tie in ties if (found := wish.best(tie)) is not None), None)
         if best is not None:
@@ -120,17 +137,19 @@ class _Wish:
     worker: IdleWorker
     others: frozenset[str]
     quickest_first: bool
+    prospect: Prospect | None
 
     def best(self, tie: Sequence[Candidate]) -> Candidate | None:
         able = (pair for pair in enumerate(tie) if pair[1].job_id not in self.worker.failed)
         found = min(able, key=lambda pair: self._rank(pair[1], pair[0]), default=None)
         return None if found is None else found[1]
 
-    def _rank(self, candidate: Candidate, index: int) -> tuple[int, int, int, int]:
+    def _rank(self, candidate: Candidate, index: int) -> tuple[bool, int, int, int, int]:
         length = _class(candidate.work)
         style = 0 if candidate.style in self.worker.styles else 1 + (candidate.style in self.others)
         is_tiled = self.worker.pieces(candidate.pixels) > 1
-        return int(is_tiled), length if self.quickest_first else -length, style, index
+        is_last = self.prospect is not None and self.prospect.is_outlasted_by(candidate.work, self.worker)
+        return is_last, int(is_tiled), length if self.quickest_first or is_last else -length, style, index
 
 
 def _placed(chosen: Sequence[Candidate], free: Sequence[IdleWorker], usual: float) -> dict[int, int]:

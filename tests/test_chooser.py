@@ -155,6 +155,17 @@ def test_the_longest_of_equal_turns_begin_first_and_the_whole_ends_with_them(que
     assert seconds == pytest.approx(sum(work) / 2 / 1e4, rel=0.1)
 
 
+def test_a_slow_worker_does_not_hold_the_whole_up_with_a_long_painting(queue):
+    """With a long one it is busy for longer than all workers are with all paintings; with a quick one it is not."""
+    for number in range(20):
+        queue.drop(f"quick {number}", 0, 256)
+        queue.drop(f"long {number}", 0, 512)
+    speeds = [1e4, 1e4, 1e4, 1e3]
+    together = 20 * (256**2 + 512**2) / sum(speeds)
+    assert 512**2 / speeds[-1] > together
+    assert queue.paint(speeds) < together + 256**2 / speeds[-1]
+
+
 def test_a_worker_alone_paints_the_quickest_of_equal_turns_first(queue):
     queue.drop("first", 0)
     for name, size in (("long", 1024), ("quick", 128), ("usual", 512)):

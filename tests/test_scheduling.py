@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monet_watch.scheduling import Assignment, Candidate, IdleWorker, assign
+from monet_watch.scheduling import Assignment, Candidate, IdleWorker, Prospect, assign
 
 SMALL, LARGE = 512 * 512.0, 4096 * 4096.0
 
@@ -15,9 +15,9 @@ def job(number: int, turn: int = 0, work: float = 100.0, pixels: float = SMALL, 
     return Candidate(number, identity or f"identity {number}", (turn,), pixels, work, style)
 
 
-def begun(candidates, idle, workers=None):
+def begun(candidates, idle, workers=None, prospect=None):
     """Which job begins at which place."""
-    found = assign(candidates, idle, len(idle) if workers is None else workers)
+    found = assign(candidates, idle, len(idle) if workers is None else workers, prospect)
     return {each.number: each.job_id for each in found}
 
 
@@ -83,6 +83,29 @@ def test_where_there_is_no_other_worker_a_job_goes_to_that_which_died_of_it():
     assert begun([job(1)], [IdleWorker(0, failed=frozenset({1}))]) == {0: 1}
 
 
+SLOW = IdleWorker(0, speed=1.0)
+MIXED = [job(1, work=1000), job(2, work=10), job(3, work=100)]
+
+
+def test_a_slow_worker_takes_the_longest_as_long_as_the_queue_outlasts_it():
+    """A thousand seconds there; the queue is empty after 990, and others do it in ten."""
+    assert begun(MIXED, [SLOW], 9, Prospect(seconds=990.0, speed=100.0)) == {0: 1}
+    assert begun(MIXED, [SLOW], 9) == {0: 1}
+
+
+def test_a_slow_worker_leaves_to_others_what_it_would_be_at_when_all_else_is_done():
+    assert begun(MIXED, [SLOW], 9, Prospect(seconds=980.0, speed=100.0)) == {0: 3}
+    assert begun(MIXED, [SLOW], 9, Prospect(seconds=0.0, speed=100.0)) == {0: 2}
+
+
+def test_a_slow_worker_is_not_left_idle_and_lets_no_turn_pass_for_that():
+    assert begun([job(1, turn=1, work=1000), job(2, turn=2, work=10)], [SLOW], 9, Prospect(0.0, 100.0)) == {0: 1}
+
+
+def test_one_that_is_as_fast_as_the_others_takes_the_longest_to_the_end():
+    assert begun(MIXED, [IdleWorker(0, speed=100.0)], 9, Prospect(seconds=0.0, speed=100.0)) == {0: 1}
+
+
 # Who paints which.
 
 
@@ -138,11 +161,12 @@ idle_workers = st.lists(
     max_size=8,
     unique_by=lambda each: each.number,
 )
+prospects = st.none() | st.builds(Prospect, seconds=st.just(0.0) | amounts, speed=amounts)
 
 
-@given(candidates, idle_workers, st.integers(0, 5))
-def test_no_worker_stays_idle_while_there_is_a_job_that_is_not_a_copy(jobs, idle, busy):
-    found = assign(jobs, idle, len(idle) + busy)
+@given(candidates, idle_workers, st.integers(0, 5), prospects)
+def test_no_worker_stays_idle_while_there_is_a_job_that_is_not_a_copy(jobs, idle, busy, prospect):
+    found = assign(jobs, idle, len(idle) + busy, prospect)
     assert len(found) == min(len(idle), len({each.identity for each in jobs}))
     assert len({each.number for each in found} & {each.number for each in idle}) == len(found)
 
@@ -169,11 +193,11 @@ def test_no_job_is_begun_twice_and_of_copies_one(jobs, idle, busy):
     assert len(set(identities)) == len(identities)
 
 
-@given(candidates, idle_workers, st.integers(0, 5))
-def test_no_turn_is_passed_over_but_by_a_copy_that_begins(jobs, idle, busy):
+@given(candidates, idle_workers, st.integers(0, 5), prospects)
+def test_no_turn_is_passed_over_but_by_a_copy_that_begins(jobs, idle, busy, prospect):
     """Priority is the first part of a turn: it is never inverted."""
     by_id = {each.job_id: each for each in jobs}
-    first = [by_id[each.job_id] for each in assign(jobs, idle, len(idle) + busy)]
+    first = [by_id[each.job_id] for each in assign(jobs, idle, len(idle) + busy, prospect)]
     assert [each.turn for each in first] == sorted(each.turn for each in first)
     begun_identities = {each.identity for each in first}
     for left in jobs:
