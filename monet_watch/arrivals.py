@@ -5,7 +5,8 @@ daemon's loop; the reading of files is done by the surveyor's thread, which post
 
 A bulk of a hundred thousand photos goes this way in parts, each of which takes the loop for a moment only: what a scan
 has found is compared with the ledger piece by piece, in the order of the paths that both are sorted by; looks and
-hashes are worked off as they come; and what belongs together is one transaction, with one wait for the disk.
+hashes are worked off as they come; and what belongs together is one transaction, with one wait for the disk. The record
+tells of each of them when it is queued, or, if it is on its way for longer than a few seconds, that it waits.
 """
 
 import os
