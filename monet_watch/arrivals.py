@@ -103,8 +103,12 @@ class Arrivals:
 
     @property
     def busy(self) -> bool:
-        """Whether anything is on its way to the queue; empty files, which may stay so for ever, do not count."""
-        return self._scans > 0 or bool(self._hashing or self._hashed) or self._parts.settling.changing
+        """Whether anything is on its way to the queue, or into the record.
+
+        Empty files, which may stay so for ever, do not count as soon as the record tells of them.
+        """
+        is_under_way = self._scans > 0 or bool(self._hashing or self._hashed or self._unrecorded)
+        return is_under_way or self._parts.settling.changing
 
     @property
     def broken_folders(self) -> int:
@@ -115,7 +119,7 @@ class Arrivals:
         """When `tend` has something to do, on the monotonic clock."""
         if self._comparisons or self._hashed:
             return self._parts.now()
-        dues = [self._parts.settling.next_due(), *(when for when, _ in islice(self._unrecorded, 1))]
+        dues = [self._parts.settling.next_due(), self._unrecorded[0][0] if self._unrecorded else None]
         return min((due for due in dues if due is not None), default=None)
 
     def tend(self) -> None:
@@ -213,8 +217,9 @@ class Arrivals:
         if scanned.sub != _INBOX:
             presence.check()
             return
-        counts = self._parts.ledger.overview(recent=0).counts
-        presence.scanned([found.raw for found in scanned.found], is_missed=any(counts[state] for state in _UNFINISHED))
+        counts = self._parts.ledger.counts()
+        is_missed = bool(self._unrecorded) or any(counts[state] for state in _UNFINISHED)
+        presence.scanned([found.raw for found in scanned.found], is_missed)
         missing = presence.missing()
         for share in missing:
             if share not in self._shares_missing:
@@ -311,44 +316,57 @@ class Arrivals:
 
         Most photos of a scan are those of which nothing has changed, or those that nobody has heard of.
         """
-        new = []
+        new, unrecorded = [], []
         settled = _Settled(lambda: self._plan(folder), self._parts.keeps_originals)
         for found in photos:
             each = known.pop(found.raw, None)
             if each is not None and settled.holds(found.facts, each):
                 continue
             path = found.path
-            if each is None and path not in self._parts.settling and path not in self._hashing:
+            if each is None and not self._is_on_its_way(path):
                 new.append((path, found.facts))
-            else:
-                self._see(path, found.facts, each, closed=False)
+                continue
+            self._see(path, found.facts, each, closed=False)
+            if each is None:
+                unrecorded.append((path, found.facts))
         if new:
             self._settle_new(new)
+        if unrecorded:  # still, or again, because the disk was full when they were recorded
+            self._record_later(_new_photos(unrecorded))
 
     def _settle_new(self, new: Sequence[tuple[PurePosixPath, FileFacts]]) -> None:
         now = self._parts.now()
-        photos = [NewPhoto(path, facts.size, facts.mtime_ns, _reason_to_settle(facts)) for path, facts in new]
+        photos = _new_photos(new)
         is_bulk = len(new) > _MANY
         jobs = () if is_bulk else self._parts.ledger.add(photos)
         for path, facts in new:
             self._parts.settling.saw(path, facts, now)
         if is_bulk:
-            self._unrecorded.append((now + _UNRECORDED_SECONDS, photos))
+            self._record_later(photos)
             self._tell_many("waiting", _SEEN_MANY, [path for path, _ in new], Level.DEBUG)
-        for job, photo in zip(jobs, photos, strict=False):
+            return
+        for job, photo in zip(jobs, photos, strict=True):
             self._tell("waiting", photo.reason, About(job, photo.path), Level.DEBUG)
 
-    def _record_late(self) -> bool:
-        """Record some photos of a bulk that are still on their way; whether there were any to look for.
+    def _is_on_its_way(self, path: PurePosixPath) -> bool:
+        return path in self._parts.settling or path in self._hashing
 
-        Most of a bulk are queued before that, and were recorded twice for nothing.
+    def _record_later(self, photos: list[NewPhoto]) -> None:
+        """Have those of the ``photos`` recorded that will still be on their way after a while.
+
+        Most of a bulk are queued before that, and would be recorded twice for nothing.
         """
+        self._unrecorded.append((self._parts.now() + _UNRECORDED_SECONDS, photos))
+
+    def _record_late(self) -> bool:
+        """Record the first of the photos of `_record_later` whose time has come; whether there were any."""
         if not self._unrecorded or self._unrecorded[0][0] > self._parts.now():
             return False
         _, photos = self._unrecorded[0]
-        late = [photo for photo in photos if photo.path in self._parts.settling or photo.path in self._hashing]
-        jobs = self._parts.ledger.untouched([photo.path for photo in late])
-        self._parts.ledger.add([photo for photo, job in zip(late, jobs, strict=True) if job == 0])
+        late = [photo for photo in photos if self._is_on_its_way(photo.path)]
+        if late:
+            jobs = self._parts.ledger.untouched([photo.path for photo in late])
+            self._parts.ledger.add([photo for photo, job in zip(late, jobs, strict=True) if job == 0])
         self._unrecorded.popleft()
         return True
 
@@ -729,6 +747,10 @@ class Arrivals:
             self._parts.outbox.clear_problem(path)
         except OutboxError as trouble:
             self._tell("problem", str(trouble), path, Level.WARNING)
+
+
+def _new_photos(photos: Iterable[tuple[PurePosixPath, FileFacts]]) -> list[NewPhoto]:
+    return [NewPhoto(path, facts.size, facts.mtime_ns, _reason_to_settle(facts)) for path, facts in photos]
 
 
 def _reason_to_settle(facts: FileFacts) -> str:

@@ -1202,7 +1202,11 @@ class Ledger:
         return self._insert(path=path, seen_at=self._now(), **columns)
 
     def _next_ids(self, count: int) -> range:
-        """Of rows that are about to be made: to be told them by SQLite, one after the other, would cost a half more."""
+        """The ids of so many rows that are about to be made, in the transaction that is under way.
+
+        They are those that SQLite would give, and it gives none twice; to ask it for one after the other costs a half
+        more.
+        """
         last = self._database.rows("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
         first = 1 + (last[0][0] if last else 0)
         return range(first, first + count)

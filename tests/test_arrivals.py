@@ -11,6 +11,8 @@ import pytest
 
 from monet_watch import settings
 from monet_watch.arrivals import Arrivals
+from monet_watch.database import Database
+from monet_watch.errors import LedgerUnavailableError
 from monet_watch.inbox.hints import FolderGone
 from monet_watch.inbox.survey import Hashed, HashedFile, Scanned, look
 from monet_watch.ledger import JobState
@@ -319,6 +321,42 @@ def test_a_bulk_that_is_found_again_before_it_is_recorded_is_queued_once(house):
     assert [line.split()[0] for line in house.told("waiting", "trip")] == ["40"]
     alone = sum(len(house.told("queued", name)) for name in names)
     assert alone + sum(int(line.split()[0]) for line in house.told("queued", "trip")) == len(names)
+
+
+def test_nothing_ends_before_what_stays_empty_of_a_bulk_is_known_to_wait(house):
+    for number in range(30):
+        (house.inbox / f"{number}.jpg").write_bytes(b"")
+    house.arrivals.scan()
+    house.rest()
+    assert house.arrivals.busy
+    house.advance(5)
+    assert not house.arrivals.busy
+    assert house.ledger.counts()[JobState.WAITING] == 30
+
+
+def test_photos_whose_record_was_lost_on_a_full_disk_when_a_scan_found_them_are_known_to_wait(house, monkeypatch):
+    (house.inbox / "a.jpg").write_bytes(b"")
+    change = Database.change
+    commits = []
+
+    def full(database, sql, *values):
+        if sql == "COMMIT" and not commits:
+            commits.append(sql)
+            raise LedgerUnavailableError("The disk is full.")
+        return change(database, sql, *values)
+
+    with monkeypatch.context() as patch:
+        house.arrivals.scan()
+        while not house.arrivals._comparisons:
+            house.daemon._collect(0.05)
+            house.daemon._hear_all()
+        patch.setattr(Database, "change", full)
+        house.turn()
+    assert commits
+    assert house.states("a.jpg") == []
+    for _ in range(4):
+        house.advance(5)
+    assert house.states("a.jpg") == ["waiting"]
 
 
 def test_what_goes_before_it_was_recorded_was_never_there(house):

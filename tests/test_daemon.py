@@ -163,6 +163,29 @@ def test_an_inbox_whose_share_is_unmounted_forgets_no_photo_not_even_at_a_restar
         assert house.ledger.watch_state().trouble == ""
 
 
+def test_an_inbox_that_is_unmounted_while_a_bulk_is_on_its_way_is_away_and_not_empty(tmp_path, mounted):
+    inbox = tmp_path / "inbox"
+    mounted(inbox)
+    with Rehearsal(tmp_path, automatic=False, style=b"") as house:
+        house.turn()
+        for number in range(30):
+            (inbox / f"{number}.jpg").write_bytes(b"%d" % number)
+        house.arrivals.scan()
+        house.turn()
+        inbox.rename(tmp_path / "share")
+        inbox.mkdir()
+        mounted()
+        house.arrivals.scan()
+        house.turn()
+        assert "that is not mounted" in house.ledger.watch_state().trouble
+        inbox.rmdir()
+        (tmp_path / "share").rename(inbox)
+        mounted(inbox)
+        house.advance(60)
+        house.rest()
+        assert house.ledger.counts()[JobState.QUEUED] == 30
+
+
 def test_photos_of_a_share_that_is_unmounted_below_the_inbox_wait_for_it_and_the_others_are_painted(tmp_path, mounted):
     nas = tmp_path / "inbox" / "nas"
     nas.mkdir(parents=True)
