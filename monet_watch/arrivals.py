@@ -378,7 +378,10 @@ class Arrivals:
 
     def _see(self, path: PurePosixPath, facts: FileFacts, known: Known | None, closed: bool) -> None:
         if path in self._parts.settling:
-            self._parts.settling.saw(path, facts, self._parts.now(), closed)
+            if known is None or known.state is JobState.WAITING:
+                self._parts.settling.saw(path, facts, self._parts.now(), closed)
+            else:  # that it waits was lost, because the disk was full when it was recorded
+                self._settle(path, facts, closed)
         elif path in self._hashing:
             pass  # whether it has changed meanwhile is seen then
         elif known is not None and _could_not_be_read(facts, known):

@@ -334,26 +334,31 @@ def test_nothing_ends_before_what_stays_empty_of_a_bulk_is_known_to_wait(house):
     assert house.ledger.counts()[JobState.WAITING] == 30
 
 
-def test_photos_whose_record_was_lost_on_a_full_disk_when_a_scan_found_them_are_known_to_wait(house, monkeypatch):
+@pytest.mark.parametrize("before", ["queued", "problem", "nothing"])
+def test_photos_whose_record_was_lost_on_a_full_disk_when_a_scan_found_them_are_known_to_wait(
+    house, monkeypatch, before
+):
+    if before == "queued":
+        house.drop("a.jpg")
+        house.rest()
+    elif before == "problem":
+        drop_too_large(house, "a.jpg")
+    states = house.states("a.jpg")
     (house.inbox / "a.jpg").write_bytes(b"")
     change = Database.change
-    commits = []
+    failed = []
 
-    def full(database, sql, *values):
-        if sql == "COMMIT" and not commits:
-            commits.append(sql)
+    def full_once(database, sql, *values):
+        if sql == "COMMIT" and PurePosixPath("a.jpg") in house.settling and not failed:
+            failed.append(sql)
             raise LedgerUnavailableError("The disk is full.")
         return change(database, sql, *values)
 
-    with monkeypatch.context() as patch:
-        house.arrivals.scan()
-        while not house.arrivals._comparisons:
-            house.daemon._collect(0.05)
-            house.daemon._hear_all()
-        patch.setattr(Database, "change", full)
-        house.turn()
-    assert commits
-    assert house.states("a.jpg") == []
+    monkeypatch.setattr(Database, "change", full_once)
+    house.arrivals.scan()
+    house.turn()
+    assert failed
+    assert house.states("a.jpg") == states
     for _ in range(4):
         house.advance(5)
     assert house.states("a.jpg") == ["waiting"]
