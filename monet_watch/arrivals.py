@@ -11,7 +11,7 @@ tells of each of them when it is queued, or, if it is on its way for longer than
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain, groupby, islice
@@ -682,23 +682,26 @@ class Arrivals:
                 return replace(plan, settings_key=earlier.settings_key, recipe=earlier.recipe, former_keys=())
         return plan
 
-    def _painted(self, path: PurePosixPath, plan: Plan, sha256: str) -> list[Job]:
+    def _painted(self, path: PurePosixPath, plan: Plan, sha256: str) -> Iterator[Job]:
         """What counts as the photo's painting: its path's own, under way or the latest, or else one that it copies."""
         keys = (plan.settings_key, *plan.former_keys)
         if not self._parts.ledger.has_begun(path, [identity(sha256, key) for key in keys]):
-            return []
+            return
         jobs = [job for job in self._parts.ledger.known(path) if job.settings]
         running, done = ([job for job in jobs if job.state is state] for state in (JobState.RUNNING, JobState.DONE))
         own = [job for job in (*running, *done[:1]) if job.photo_sha256 == sha256]
-        if any(job.state is JobState.DONE for job in own) or self._twins(sha256, plan.settings_key):
-            return own
-        return own + [twin for key in plan.former_keys for twin in self._twins(sha256, key)]
+        yield from own
+        is_done = any(job.state is JobState.DONE for job in own)
+        if is_done or next(self._twins(sha256, plan.settings_key), None) is not None:
+            return
+        for key in plan.former_keys:
+            yield from self._twins(sha256, key)
 
-    def _twins(self, sha256: str, key: str) -> list[Job]:
+    def _twins(self, sha256: str, key: str) -> Iterator[Job]:
         """The finished paintings of these bytes, of any path, that still lie in the outbox."""
         finished = self._parts.ledger.finished(identity(sha256, key))
         lies_there = self._parts.outbox.surely_holds
-        return [job for job in finished if job.settings and job.folder and lies_there(job.folder)]
+        return (job for job in finished if job.settings and job.folder and lies_there(job.folder))
 
     def _recheck_broken(self) -> None:
         for folder in list(self._broken):

@@ -356,9 +356,9 @@ class Dispatch:
             identity, place.ready = place.ready.holds, replace(place.ready, holds="")
             if any(job.identity == identity for job in self._parts.ledger.running()):
                 continue
-            for job in self._parts.ledger.queued_of(identity)[:1]:
-                if not self._begin(place, job):
-                    return
+            job = self._parts.ledger.first_queued_of(identity)
+            if job is not None and not self._begin(place, job):
+                return
 
     def _waiting(self) -> int:
         """How many jobs could be begun, up to as many as a cluster may have workers.
@@ -485,7 +485,8 @@ class Dispatch:
         for identity in self._parts.undelivered.paintings():
             if not self._parts.ledger.wanted([identity]):
                 self._parts.undelivered.discard(identity)  # the photo has gone, or is to be painted in another way
-            for job in self._parts.ledger.queued_of(identity)[:1]:
+            job = self._parts.ledger.first_queued_of(identity)
+            if job is not None:
                 self._try_to_hand_over(job)
 
     def _try_to_hand_over(self, job: Job) -> None:

@@ -41,7 +41,7 @@ import os
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
@@ -131,6 +131,7 @@ _LATEST_STEPS = 100  # that tell how a painting goes
 _SPREAD_STEPS = 200  # at most, of those before
 _PATHS_REMEMBERED = 4096  # a job is read some ten times on its way, and to make a path takes as long as to read a row
 _WORTH_COMPACTING_BYTES = 1 << 20
+_COPIES_AT_ONCE = 10
 
 _INBOX = PurePosixPath()
 
@@ -961,15 +962,20 @@ class Ledger:
             return float(row[0])
         return None
 
-    def queued_of(self, identity: str) -> tuple[Job, ...]:
-        """Return the queued jobs of ``identity``, the first queued first."""
-        return self._jobs(_QUEUED_OF, identity[:_BEGINNING], identity)
+    def first_queued_of(self, identity: str) -> Job | None:
+        """Return the job of ``identity`` that was queued first; None where none is queued."""
+        return _first(self._jobs(_FIRST_QUEUED_OF, identity[:_BEGINNING], identity))
 
-    def finished(self, identity: str) -> tuple[Job, ...]:
-        """Return the done jobs of ``identity`` that have a folder, the newest first."""
-        return self._jobs(
-            "WHERE identity = ? AND state = 'done' AND folder IS NOT NULL ORDER BY finished_at DESC, id DESC", identity
-        )
+    def finished(self, identity: str) -> Iterator[Job]:
+        """Go through the done jobs of ``identity`` that have a folder, the newest first.
+
+        A few are read at a time: a photo may have thousands of copies, of which one mostly serves.
+        """
+        for start in itertools.count(0, _COPIES_AT_ONCE):
+            jobs = self._jobs(f"{_FINISHED} LIMIT ? OFFSET ?", identity, _COPIES_AT_ONCE, start)
+            yield from jobs
+            if len(jobs) < _COPIES_AT_ONCE:
+                return
 
     def waiting(self) -> tuple[Job, ...]:
         """Return the waiting jobs, the oldest first."""
@@ -1324,9 +1330,9 @@ _UNTOUCHED = """
 _OWN = ("size", "mtime_ns", "photo_sha256", "identity", "turn", "round")  # that a photo of a batch has by itself
 _QUEUE_UNTOUCHED = "UPDATE jobs SET state = 'queued', reason = '', remedy = '', kind = '', {} = ? WHERE id = ?"
 _BEGINNING = 16  # characters of an identity, by which the index knows what is to be painted
-_QUEUED_OF = f"""
+_FIRST_QUEUED_OF = f"""
     WHERE substr(identity, 1, 16) = ? AND {TO_BE_PAINTED}
-        AND +identity = ? AND +state = 'queued' ORDER BY queued_at, id
+        AND +identity = ? AND +state = 'queued' ORDER BY queued_at, id LIMIT 1
 """
 _WANTED = f"""
     SELECT DISTINCT identity FROM json_each(?) CROSS JOIN jobs
@@ -1346,6 +1352,7 @@ _IN_THE_WAY = """
     ) LIMIT 1
 """
 _WAITING = "WHERE state = 'waiting' ORDER BY seen_at, id"
+_FINISHED = "WHERE identity = ? AND state = 'done' AND folder IS NOT NULL ORDER BY finished_at DESC, id DESC"
 _DONE = "WHERE state = 'done' ORDER BY finished_at DESC, id DESC"
 _PROBLEMS = "WHERE state = 'problem' ORDER BY finished_at DESC, id DESC"
 # A time that is further off than any that was ever set is from before the clock was set back.

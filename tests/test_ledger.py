@@ -671,13 +671,45 @@ class TestFinished:
         done(ledger, PurePosixPath("else.jpg"), "b")
         queue(ledger, PurePosixPath("queued.jpg"), "a")
 
-        assert ledger.finished("a") == (second, first)
-        assert ledger.finished("unknown") == ()
+        assert list(ledger.finished("a")) == [second, first]
+        assert list(ledger.finished("unknown")) == []
+
+    def test_of_many_copies_all_are_listed_and_no_more_are_read_than_are_asked_for(self, ledger):
+        paths = [PurePosixPath(f"{number}.jpg") for number in range(30)]
+        jobs = [remember(ledger, path, folder=path, finished_at=at) for at, path in enumerate(paths)]
+        assert list(ledger.finished("a")) == jobs[::-1]
+        (query,) = statements(ledger, lambda ledger: next(ledger.finished("a")))
+        assert len(connection(ledger).execute(query).fetchall()) < len(jobs)
 
     def test_one_without_a_folder_is_no_use(self, ledger):
         ledger.finish(run(ledger).id)
 
-        assert ledger.finished("a") == ()
+        assert list(ledger.finished("a")) == []
+
+
+class TestToBePainted:
+    """Identities that begin alike are found in the same place of an index, and are others nevertheless."""
+
+    ONE, OTHER = "f" * 63 + "1", "f" * 63 + "2"
+
+    def test_of_an_identity_the_job_that_was_queued_first_is_the_first(self, ledger):
+        queue(ledger, PurePosixPath("other.jpg"), self.OTHER)
+        jobs = [queue(ledger, PurePosixPath(name), self.ONE) for name in ("b.jpg", "a.jpg")]
+        assert ledger.first_queued_of(self.ONE) == jobs[0]
+        ledger.start(jobs[0].id, "cpu")
+        assert ledger.first_queued_of(self.ONE) == jobs[1]
+
+    @pytest.mark.parametrize("make", [done, problem])
+    def test_what_is_painted_or_cannot_be_is_not_queued_and_not_wanted(self, ledger, make: Callable[..., Job]):
+        queue(ledger, OTHER, self.OTHER)
+        make(ledger, PHOTO, self.ONE)
+        assert ledger.first_queued_of(self.ONE) is None
+        assert ledger.wanted([self.ONE, self.OTHER, "unknown"]) == {self.OTHER}
+
+    def test_what_waits_again_or_is_being_painted_is_wanted(self, ledger):
+        ledger.unsettle(queue(ledger, PHOTO, self.ONE).id, reason="It ends too early.")
+        run(ledger, OTHER, self.OTHER)
+        assert ledger.wanted([self.ONE, self.OTHER]) == {self.ONE, self.OTHER}
 
 
 class TestRemember:
@@ -689,7 +721,7 @@ class TestRemember:
         assert ledger.known_paths()
         assert (job.state, job.path, job.identity, job.folder) == (DONE, PHOTO, "a", FOLDER)
         assert (job.loss, job.width, job.height, job.finished_at) == (39.4, 768, 512, 1_600_000_000.0)
-        assert ledger.finished("a") == (job,)
+        assert list(ledger.finished("a")) == [job]
         assert ledger.folder_owner(FOLDER) == job
         assert queue(ledger).id == job.id
 
@@ -1509,7 +1541,7 @@ class TestManyPhotos:
             lambda ledger: ledger.next_queued(),
             lambda ledger: ledger.front(50),
             lambda ledger: ledger.next_retry(),
-            lambda ledger: ledger.finished("done"),
+            lambda ledger: list(ledger.finished("done")),
             lambda ledger: ledger.known(PHOTO),
             lambda ledger: ledger.folder_owner(FOLDER),
             lambda ledger: ledger.problems(),
@@ -1546,7 +1578,11 @@ class TestManyPhotos:
         assert [step for step in steps if step == "SCAN jobs" or step == "USE TEMP B-TREE FOR ORDER BY"] == []
 
     def test_copies_are_found_by_their_identity(self, crowded):
-        assert any("identity=?" in step for step in plans(crowded, lambda ledger: ledger.finished("done")))
+        assert any("identity=?" in step for step in plans(crowded, lambda ledger: list(ledger.finished("done"))))
+
+    @pytest.mark.parametrize("ask", [lambda ledger: ledger.first_queued_of("a"), lambda ledger: ledger.wanted(["a"])])
+    def test_what_is_to_be_painted_is_found_by_its_identity(self, crowded, ask):
+        assert "SEARCH jobs USING INDEX jobs_to_be_painted (<expr>=?)" in plans(crowded, ask)
 
     def test_the_newest_row_of_all_is_looked_for_once(self, crowded):
         wait(crowded, OTHER)
