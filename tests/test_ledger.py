@@ -1818,6 +1818,7 @@ class Model:
 
 PATHS = [PurePosixPath("a.jpg"), PurePosixPath("b/it's.jpg"), PurePosixPath(os.fsdecode(b"caf\xe9\n.jpg"))]
 some_path = st.sampled_from(PATHS)
+some_paths = st.lists(some_path, unique=True)
 some_identity = st.sampled_from(["one", "two"])
 some_job = st.integers(1, 12)
 
@@ -1833,6 +1834,8 @@ class AnyWay(RuleBasedStateMachine):
         self.ledger = Ledger.open(self.file, self.clock)
         self.model = Model()
         self.mtime_ns = 0
+        self.there: set[int] = set()
+        self.gone: set[int] = set()
 
     def teardown(self) -> None:
         self.ledger.close()
@@ -1876,6 +1879,35 @@ class AnyWay(RuleBasedStateMachine):
                 assert job.queued_at == self.clock.time or old is None
             row.state, row.identity = QUEUED, identity
         row.turn, row.mtime_ns = self.model.next_turn(), self.mtime_ns
+
+    @rule(paths=some_paths)
+    def wait_together(self, paths):
+        new = [path for path, job in zip(paths, self.ledger.untouched(paths), strict=True) if job == 0]
+        assert new == [path for path in paths if not self.model.of(path)]
+        mtime_ns = self.touched()
+        jobs = self.ledger.add([NewPhoto(path, 1, mtime_ns, "") for path in new])
+        for job, path in zip(jobs, new, strict=True):
+            self.model.rows[job] = Row(path, WAITING, self.model.next_turn(), mtime_ns)
+
+    @rule(identity=some_identity, priority=st.sampled_from([0, 0, 1]), is_given_up=st.booleans())
+    def are_queued_together(self, identity, priority, is_given_up):
+        paths = [path for path in PATHS if path.parent == PurePosixPath()]
+        known = zip(paths, self.ledger.untouched(paths), strict=True)
+        mtime_ns = self.touched()
+        photos = [WholePhoto(path, 1, mtime_ns, "", identity, job) for path, job in known if job is not None]
+        with contextlib.suppress(ZeroDivisionError), self.ledger.batch():
+            jobs = self.ledger.queue_untouched(
+                PurePosixPath(), photos, settings_key="key", settings="{}", steps=400, priority=priority
+            )
+            if is_given_up:
+                raise ZeroDivisionError
+            for job, photo in sorted(zip(jobs, photos, strict=True), key=lambda each: each[0]):
+                assert job == photo.id if photo.id else job not in self.model.rows
+                queued_at = self.ledger.get(job).queued_at
+                assert queued_at is not None
+                place = self.model.take_place(photo.path, priority, queued_at)
+                row = Row(photo.path, QUEUED, self.model.next_turn(), mtime_ns, identity, queued_at, priority, *place)
+                self.model.rows[job] = row
 
     @rule(path=some_path)
     def forgets(self, path):
@@ -2017,6 +2049,13 @@ class AnyWay(RuleBasedStateMachine):
         assert known == {path: (row.state, row.mtime_ns) for path, row in newest.items()}
         following = self.ledger.next_queued()
         assert (following and following.id) == self.model.next_queued()
+
+    @invariant()
+    def a_number_is_never_given_twice(self):
+        there = set(self.model.rows)
+        self.gone |= self.there - there
+        assert self.gone.isdisjoint(there)
+        self.there = there
 
     @invariant()
     def a_path_has_at_most_one_row_that_runs_and_one_that_is_unfinished(self):
