@@ -23,7 +23,7 @@ __all__ = ["Database", "Schema"]
 
 _BUSY_SECONDS = 5.0
 _LARGEST_REST_BYTES = 16 << 20  # one batch of a whole inbox would leave its log at its largest size until the end
-_CACHE_KIBI = 16 << 10  # a bulk's hashes fall anywhere in their index, which has 10 MiB for 100,000 photos
+_CACHE_KIBI = 16 << 10  # a bulk's hashes fall anywhere in their index, which has 3 MiB for 100,000 photos
 _ROWS_AT_ONCE = 100  # that one statement inserts
 _LOG_PAGES = 4000  # of 4 KiB, after which the log goes into the file: the oftener, the more of a bulk's pages twice
 

@@ -1331,12 +1331,12 @@ _OWN = ("size", "mtime_ns", "photo_sha256", "identity", "turn", "round")  # that
 _QUEUE_UNTOUCHED = "UPDATE jobs SET state = 'queued', reason = '', remedy = '', kind = '', {} = ? WHERE id = ?"
 _BEGINNING = 16  # characters of an identity, by which the index knows what is to be painted
 _FIRST_QUEUED_OF = f"""
-    WHERE substr(identity, 1, 16) = ? AND {TO_BE_PAINTED}
+    WHERE substr(identity, 1, {_BEGINNING}) = ? AND {TO_BE_PAINTED}
         AND +identity = ? AND +state = 'queued' ORDER BY queued_at, id LIMIT 1
 """
 _WANTED = f"""
     SELECT DISTINCT identity FROM json_each(?) CROSS JOIN jobs
-    ON substr(identity, 1, 16) = substr(value, 1, 16) AND {TO_BE_PAINTED} AND identity = value
+    ON substr(identity, 1, {_BEGINNING}) = substr(value, 1, {_BEGINNING}) AND {TO_BE_PAINTED} AND identity = value
 """
 _IN_TURN = "ORDER BY priority DESC, round, opened DESC, queued_at, id"
 _QUEUED = f"WHERE state = 'queued' {_IN_TURN}"
