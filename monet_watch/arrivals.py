@@ -52,6 +52,7 @@ _MOMENT_SECONDS = 0.1  # for which a bulk may take the loop at a time
 _PART = 400  # photos that are worked off together
 _MANY = 20  # photos of a folder, at once, that are told of in one line
 _UNRECORDED_SECONDS = 5.0  # that a bulk may be on its way before the record tells of each of its photos
+_Seen = tuple[PurePosixPath, FileFacts]
 _UNFINISHED = (JobState.WAITING, JobState.QUEUED, JobState.PROBLEM)
 
 
@@ -87,7 +88,7 @@ class Arrivals:
         self._hashed: deque[HashedFile] = deque()
         self._text: tuple[Plan | None, str] = None, ""
         self._hashing: set[PurePosixPath] = set()
-        self._unrecorded: deque[tuple[float, list[NewPhoto]]] = deque()
+        self._unrecorded: deque[tuple[float, list[_Seen]]] = deque()
         self._held: dict[PurePosixPath, FileFacts] = {}
         self._settings_seen: dict[PurePosixPath, FileFacts] = {}
         self._settings_pending: set[PurePosixPath] = set()
@@ -316,7 +317,7 @@ class Arrivals:
 
         Most photos of a scan are those of which nothing has changed, or those that nobody has heard of.
         """
-        new, unrecorded = [], []
+        new, unrecorded = list[_Seen](), list[_Seen]()
         settled = _Settled(lambda: self._plan(folder), self._parts.keeps_originals)
         for found in photos:
             each = known.pop(found.raw, None)
@@ -332,26 +333,25 @@ class Arrivals:
         if new:
             self._settle_new(new)
         if unrecorded:  # still, or again, because the disk was full when they were recorded
-            self._record_later(_new_photos(unrecorded))
+            self._record_later(unrecorded)
 
-    def _settle_new(self, new: Sequence[tuple[PurePosixPath, FileFacts]]) -> None:
+    def _settle_new(self, new: list[_Seen]) -> None:
         now = self._parts.now()
-        photos = _new_photos(new)
         is_bulk = len(new) > _MANY
-        jobs = () if is_bulk else self._parts.ledger.add(photos)
+        jobs = () if is_bulk else self._parts.ledger.add(_new_photos(new))
         for path, facts in new:
             self._parts.settling.saw(path, facts, now)
         if is_bulk:
-            self._record_later(photos)
+            self._record_later(new)
             self._tell_many("waiting", _SEEN_MANY, [path for path, _ in new], Level.DEBUG)
             return
-        for job, photo in zip(jobs, photos, strict=True):
-            self._tell("waiting", photo.reason, About(job, photo.path), Level.DEBUG)
+        for job, (path, facts) in zip(jobs, new, strict=True):
+            self._tell("waiting", _reason_to_settle(facts), About(job, path), Level.DEBUG)
 
     def _is_on_its_way(self, path: PurePosixPath) -> bool:
         return path in self._parts.settling or path in self._hashing
 
-    def _record_later(self, photos: list[NewPhoto]) -> None:
+    def _record_later(self, photos: list[_Seen]) -> None:
         """Have those of the ``photos`` recorded that will still be on their way after a while.
 
         Most of a bulk are queued before that, and would be recorded twice for nothing.
@@ -363,10 +363,10 @@ class Arrivals:
         if not self._unrecorded or self._unrecorded[0][0] > self._parts.now():
             return False
         _, photos = self._unrecorded[0]
-        late = [photo for photo in photos if self._is_on_its_way(photo.path)]
+        late = [(path, facts) for path, facts in photos if self._is_on_its_way(path)]
         if late:
-            jobs = self._parts.ledger.untouched([photo.path for photo in late])
-            self._parts.ledger.add([photo for photo, job in zip(late, jobs, strict=True) if job == 0])
+            jobs = self._parts.ledger.untouched([path for path, _ in late])
+            self._parts.ledger.add(_new_photos(seen for seen, job in zip(late, jobs, strict=True) if job == 0))
         self._unrecorded.popleft()
         return True
 
@@ -755,7 +755,7 @@ class Arrivals:
             self._tell("problem", str(trouble), path, Level.WARNING)
 
 
-def _new_photos(photos: Iterable[tuple[PurePosixPath, FileFacts]]) -> list[NewPhoto]:
+def _new_photos(photos: Iterable[_Seen]) -> list[NewPhoto]:
     return [NewPhoto(path, facts.size, facts.mtime_ns, _reason_to_settle(facts)) for path, facts in photos]
 
 

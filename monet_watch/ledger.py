@@ -49,7 +49,7 @@ from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from sqlite3 import Row
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from monet_watch.database import Database
 from monet_watch.errors import LedgerError
@@ -329,8 +329,7 @@ class Known:
     priority: int
 
 
-@dataclass(frozen=True, slots=True)
-class NewPhoto:
+class NewPhoto(NamedTuple):
     """A photo that no row tells of, and why it waits."""
 
     path: PurePosixPath
@@ -339,8 +338,7 @@ class NewPhoto:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class WholePhoto:
+class WholePhoto(NamedTuple):
     """A photo that is whole: its facts, and the identity of the painting that it is to be.
 
     ``id`` is the job as which it waits, 0 where no row tells of it.
