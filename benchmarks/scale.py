@@ -171,11 +171,10 @@ class Studio:
         numbers = list(itertools.islice(self._numbers, count))
         paths = [PurePosixPath(folder, f"{number}.jpg") for number in numbers]
         whole = [WholePhoto(path, 1, 1, "", f"{number:064x}") for path, number in zip(paths, numbers, strict=True)]
-        if whole:
-            settings_key, settings = f"{folder}, {size}", self._plans[size]
-            self.ledger.queue_untouched(
-                PurePosixPath(folder), whole, settings_key=settings_key, settings=settings, steps=SWIFT.steps
-            )
+        settings_key, settings = f"{folder}, {size}", self._plans[size]
+        self.ledger.queue_untouched(
+            PurePosixPath(folder), whole, settings_key=settings_key, settings=settings, steps=SWIFT.steps
+        )
 
     def photo(self, job_id: int, settings_key: str) -> Photo:
         """The same at each attempt."""

@@ -512,9 +512,12 @@ class Arrivals:
         Return the others.
         """
         keys = (plan.settings_key, *plan.former_keys)
-        identities = [[identity(hashed.sha256, key) for key in keys] for hashed in photos]
-        painted = self._parts.ledger.painted(list(chain.from_iterable(identities)))
         jobs = self._parts.ledger.untouched([hashed.path for hashed in photos])
+        identities = [
+            [] if job is None else [identity(hashed.sha256, key) for key in keys]
+            for hashed, job in zip(photos, jobs, strict=True)
+        ]
+        painted = self._parts.ledger.painted(list(chain.from_iterable(identities)))
         new, others = [], []
         for hashed, job, own in zip(photos, jobs, identities, strict=True):
             if job is not None and painted.isdisjoint(own):

@@ -336,14 +336,14 @@ class FolderSettings:
 
     def _read_level(self, folder: PurePosixPath) -> _Level:
         try:
-            names = [name for name in self._file_names(folder) if name[:5].lower() == "style"]  # of maybe thousands
+            names = self._file_names(folder)  # of maybe thousands of photos
         except SettingsError as error:
             return _Level(faults=error.faults)
-        names.sort(key=lambda name: (name.lower(), name))
-        level = self._of_files([folder / name for name in names if is_settings_file(name)])
+        in_order = partial(sorted, key=lambda name: (name.lower(), name))
+        level = self._of_files([folder / name for name in in_order(filter(is_settings_file, names))])
         if level.styles:
             return level
-        return self._with_pictures(level, [folder / name for name in names if is_style_picture(name)])
+        return self._with_pictures(level, [folder / name for name in in_order(filter(is_style_picture, names))])
 
     def _file_names(self, folder: PurePosixPath) -> list[str]:
         """The names of whatever lies in ``folder`` and is no folder; none if it is gone. Raises SettingsError.

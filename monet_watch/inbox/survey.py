@@ -16,6 +16,7 @@ import errno
 import hashlib
 import os
 import stat
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -277,25 +278,20 @@ class Surveyor(Errands[SurveyMessage]):
             return Scanned(sub, (), (Unreadable(sub, _plain(error)),))
 
     def _hash_all(self, folder: PurePosixPath, paths: Sequence[PurePosixPath]) -> Iterator[SurveyMessage]:
-        done = 0
-        while done < len(paths):
-            small = self._hash_small(folder, paths[done:])
-            if small:
-                yield Hashed(small)
-            done += len(small)
-            yield from map(self._hash, paths[done : done + 1])
-            done += 1
-
-    def _hash_small(self, folder: PurePosixPath, paths: Sequence[PurePosixPath]) -> tuple[HashedFile, ...]:
-        """Hash the first of the files, which all lie right in ``folder``, up to one that is large or unusual."""
-        files = list[HashedFile]()
+        """Hash files right in ``folder``: small ones together, up to one that is large or unusual."""
+        left, small = deque(paths), list[HashedFile]()
         with suppress(OSError, ValueError, _RefusedError), _folder(self._root, folder) as place:
-            for path in paths:
-                hashed = _hash_in(place, path, self._limit_bytes)
+            while left:
+                hashed = _hash_in(place, left[0], self._limit_bytes)
                 if hashed is None:
-                    break
-                files.append(hashed)
-        return tuple(files)
+                    yield from _together(small)
+                    small = []
+                    yield self._hash(left[0])
+                else:
+                    small.append(hashed)
+                left.popleft()
+        yield from _together(small)
+        yield from map(self._hash, left)
 
     def _hash(self, path: PurePosixPath) -> SurveyMessage:
         try:
@@ -318,6 +314,11 @@ class Surveyor(Errands[SurveyMessage]):
         if left:
             raise _changed(path)
         return HashedFile(path, digest.hexdigest(), facts)
+
+
+def _together(files: Sequence[HashedFile]) -> Iterator[Hashed]:
+    if files:
+        yield Hashed(tuple(files))
 
 
 def _hash_in(place: int | str, path: PurePosixPath, limit_bytes: int) -> HashedFile | None:
