@@ -12,6 +12,7 @@ tells of each of them when it is queued, or, if it is on its way for longer than
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain, groupby, islice
@@ -642,11 +643,18 @@ class Arrivals:
             return
         if is_scanned:
             self._settings_scanned[path] = facts
-        if facts.size == 0 and path.suffix.lower() in (".yaml", ".yml"):
-            self._settings_whole(path, facts)  # an empty file is a valid one, and nothing more may follow
+        if facts.size == 0 and path.suffix.lower() in (".yaml", ".yml") and self._is_still(path, facts):
+            self._parts.settling.gone(path)  # an empty file is a valid one, and nothing more may follow
+            self._settings_whole(path, facts)
             return
         self._settings_pending.add(path)
         self._parts.settling.saw(path, facts, self._parts.now(), closed)
+
+    def _is_still(self, path: PurePosixPath, facts: FileFacts) -> bool:
+        """Whether the file is as a scan has found it: it may have been written since."""
+        with suppress(InboxGoneError):
+            return self._look(path) == facts
+        return False
 
     def _settings_whole(self, path: PurePosixPath, facts: FileFacts) -> None:
         first_look = path not in self._settings_seen

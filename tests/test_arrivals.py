@@ -14,7 +14,8 @@ from monet_watch.arrivals import Arrivals
 from monet_watch.database import Database
 from monet_watch.errors import LedgerUnavailableError
 from monet_watch.inbox.hints import FolderGone
-from monet_watch.inbox.survey import Hashed, HashedFile, Scanned, look
+from monet_watch.inbox.ignore import Kind
+from monet_watch.inbox.survey import Found, Hashed, HashedFile, Scanned, look
 from monet_watch.ledger import JobState
 from monet_watch.requests import Act, Request
 from tests.rehearsal import LIMIT_BYTES, Rehearsal
@@ -49,6 +50,20 @@ def hashed(house: Rehearsal, name: str) -> HashedFile:
     facts = look(house.inbox, path)
     assert facts is not None
     return HashedFile(path, hashlib.sha256((house.inbox / name).read_bytes()).hexdigest(), facts)
+
+
+def test_settings_that_a_scan_found_still_empty_are_no_photo(house):
+    """The scan is slower than the event that tells of what was written since."""
+    house.drop("style.yaml", b"steps: 3\n")
+    house.turn()
+    picture, written = (look(house.inbox, PurePosixPath(name)) for name in ("style.png", "style.yaml"))
+    found = {b"style.png": picture, b"style.yaml": written._replace(size=0)}
+    house.mailbox.post(Scanned(PurePosixPath(), tuple(Found(*each, Kind.SETTINGS) for each in found.items())))
+    house.rest()
+    assert house.states("style.yaml") == []
+    house.drop("a.jpg")
+    house.rest()
+    assert '"steps": 3,' in house.jobs("a.jpg")[0].settings
 
 
 def test_a_photo_waits_until_it_has_rested_and_is_queued_then(house):
