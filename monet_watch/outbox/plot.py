@@ -8,8 +8,9 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import matplotlib.style
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -88,7 +89,7 @@ def plot_losses(
     """
     began = sizes[-1][0] if sizes else 1
     converged = convergence([losses.total for losses in curve], began)
-    with matplotlib.style.context(["default", _style()]):
+    with matplotlib.rc_context(_parameters()):
         figure = Figure(figsize=(_WIDTH / _DPI, _HEIGHT / _DPI), dpi=_DPI, facecolor="white")
         FigureCanvasAgg(figure)
         axes = figure.add_axes((_LEFT, _BOTTOM, _RIGHT - _LEFT, _TOP - _BOTTOM))
@@ -103,8 +104,11 @@ def plot_losses(
     return file.getvalue()
 
 
-def _style() -> dict[str, object]:
+def _parameters() -> dict[Any, Any]:
+    """The library's own defaults, whatever this machine's users have set, but for these."""
+    defaults = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
     return {
+        **defaults,
         "font.family": [FONT],
         "font.size": 11,
         "text.color": _INK,

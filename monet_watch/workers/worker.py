@@ -46,7 +46,6 @@ from monet_watch.outbox.picture import (
     encode_webp,
     sketch_of,
 )
-from monet_watch.outbox.plot import plot_losses
 from monet_watch.outbox.timelapse import Birth
 from monet_watch.output import Format
 from monet_watch.recipes import SWIFT
@@ -281,6 +280,8 @@ class _Painting:
         return PictureFile(f"timelapse{moving.suffix}", moving.data), remarks
 
     def _loss_plot(self, event: Finished) -> bytes:
+        from monet_watch.outbox.plot import plot_losses  # with matplotlib, which the first step need not wait for
+
         recipe, steps = self._job.recipe, len(event.curve)
         sizes = self._sizes() if not any("coarse steps" in remark for remark in event.remarks) else []
         return plot_losses(event.curve, self._job.photo.name, recipe.stages(steps), event.reason, recipe, sizes)
