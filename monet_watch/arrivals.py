@@ -11,7 +11,7 @@ tells of each of them when it is queued, or, if it is on its way for longer than
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -23,6 +23,7 @@ from monet_watch.inbox.ignore import Kind, Sieve
 from monet_watch.inbox.presence import Presence
 from monet_watch.inbox.settle import FileFacts, Gone, Settling, Whole
 from monet_watch.inbox.survey import (
+    SMALL_BYTES,
     Found,
     HashedFile,
     HashFailed,
@@ -31,6 +32,7 @@ from monet_watch.inbox.survey import (
     Surveyor,
     UnreadablePhotoError,
     folder_name,
+    inbox_identity,
     look,
     look_at_all,
 )
@@ -50,7 +52,9 @@ _QUEUED_MANY = "are whole and wait for their turn."
 _EMPTY = "It is empty; it is taken when something has been written to it."
 _INBOX = PurePosixPath()
 _MOMENT_SECONDS = 0.1  # for which a bulk may take the loop at a time
+_GATHER_SECONDS = 0.1  # the longest that a photo waits for others that are being read
 _PART = 400  # photos that are worked off together
+_BATCH = 1000  # photos that are queued together: each time, all of an index is written anew
 _MANY = 20  # photos of a folder, at once, that are told of in one line
 _UNRECORDED_SECONDS = 5.0  # that a bulk may be on its way before the record tells of each of its photos
 _Seen = tuple[PurePosixPath, FileFacts]
@@ -87,8 +91,9 @@ class Arrivals:
         self._scans = 0
         self._comparisons: deque[_Comparison] = deque()
         self._hashed: deque[HashedFile] = deque()
+        self._hashed_at = 0.0  # since when the first of them has waited to be queued
         self._text: tuple[Plan | None, str] = None, ""
-        self._hashing: set[PurePosixPath] = set()
+        self._hashing: dict[PurePosixPath, FileFacts] = {}
         self._unrecorded: deque[tuple[float, list[_Seen]]] = deque()
         self._held: dict[PurePosixPath, FileFacts] = {}
         self._settings_seen: dict[PurePosixPath, FileFacts] = {}
@@ -119,9 +124,9 @@ class Arrivals:
 
     def next_due(self) -> float | None:
         """When `tend` has something to do, on the monotonic clock."""
-        if self._comparisons or self._hashed:
+        if self._comparisons:
             return self._parts.now()
-        dues = [self._parts.settling.next_due(), self._unrecorded[0][0] if self._unrecorded else None]
+        dues = [self._parts.settling.next_due(), self._queue_at(), self._record_at()]
         return min((due for due in dues if due is not None), default=None)
 
     def tend(self) -> None:
@@ -132,11 +137,9 @@ class Arrivals:
 
     def _tend_parts(self) -> bool:
         """Do a part of everything; whether there was anything to do."""
-        at_work = [self._look_again(), self._record_late(), bool(self._comparisons), bool(self._hashed)]
+        at_work = [self._look_again(), self._record_late(), self._queue_hashed(), bool(self._comparisons)]
         if self._comparisons:
             self._compare(self._comparisons[0])
-        if self._hashed:
-            self._queue_hashed()
         return any(at_work)
 
     # Seen.
@@ -361,7 +364,8 @@ class Arrivals:
 
     def _record_late(self) -> bool:
         """Record the first of the photos of `_record_later` whose time has come; whether there were any."""
-        if not self._unrecorded or self._unrecorded[0][0] > self._parts.now():
+        due = self._record_at()
+        if due is None or due > self._parts.now():
             return False
         _, photos = self._unrecorded[0]
         late = [(path, facts) for path, facts in photos if self._is_on_its_way(path)]
@@ -370,6 +374,13 @@ class Arrivals:
             self._parts.ledger.add(_new_photos(seen for seen, job in zip(late, jobs, strict=True) if job == 0))
         self._unrecorded.popleft()
         return True
+
+    def _record_at(self) -> float | None:
+        """When `_record_late` has something to do: at once where nothing is on its way but empty files."""
+        if not self._unrecorded:
+            return None
+        is_over = not self._hashing and not self._comparisons and not self._parts.settling.changing
+        return self._parts.now() if is_over else self._unrecorded[0][0]
 
     def _tell_many(self, event: str, text: str, paths: Sequence[PurePosixPath], level: Level = Level.INFO) -> None:
         """Tell of many photos of a folder in one line: a journal that gets a hundred thousand at once drops most."""
@@ -386,7 +397,7 @@ class Arrivals:
         elif path in self._hashing:
             pass  # whether it has changed meanwhile is seen then
         elif known is not None and _could_not_be_read(facts, known):
-            self._hash([path])  # nothing of the file itself has to change for that to be solved
+            self._hash({path: facts})  # nothing of the file itself has to change for that to be solved
         elif known is not None and self._unchanged(path, facts, known):
             if known.state is JobState.DONE:
                 if not self._parts.keeps_originals:
@@ -442,15 +453,22 @@ class Arrivals:
     # At rest.
 
     def _look_again(self) -> bool:
-        """Look at what may be whole by this time, or at a part of it; whether there was any."""
+        """Look at what may be whole by this time, or at a part of it; whether there was any.
+
+        Small files are not looked at but read, which shows as well whether they are as they were.
+        """
         parts = self._parts
         due = parts.settling.due(parts.now(), _PART)
-        whole = []
+        small = [path for path in due if self._is_read_at_once(path)] if not self._settings_pending else []
+        if small:
+            inbox_identity(parts.inbox)
+            self._hash({path: parts.settling.take(path) for path in small})
+        whole = dict[PurePosixPath, FileFacts]()
         try:
-            for path, facts in look_at_all(parts.inbox, due):
+            for path, facts in look_at_all(parts.inbox, [path for path in due if path in parts.settling]):
                 match parts.settling.looked(path, facts, parts.now()):
-                    case Whole(_, facts):
-                        whole += [path] if self._is_to_be_taken(path, facts) else []
+                    case Whole(_, facts) if self._is_to_be_taken(path, facts):
+                        whole[path] = facts
                     case Gone():
                         self.gone(path)
                     case _:
@@ -458,6 +476,9 @@ class Arrivals:
         finally:  # nobody waits for these any more
             self._hash(whole)
         return bool(due)
+
+    def _is_read_at_once(self, path: PurePosixPath) -> bool:
+        return 0 < self._parts.settling.facts(path).size <= SMALL_BYTES
 
     def _is_to_be_taken(self, path: PurePosixPath, facts: FileFacts) -> bool:
         """Whether what has come to rest is a photo, and nothing is on its way that it has to be painted by."""
@@ -473,27 +494,51 @@ class Arrivals:
 
     # Hashed.
 
-    def _hash(self, paths: Iterable[PurePosixPath]) -> None:
-        wanted = [path for path in paths if path not in self._hashing]
+    def _hash(self, files: Mapping[PurePosixPath, FileFacts]) -> None:
+        wanted = {path: facts for path, facts in files.items() if path not in self._hashing}
         if wanted:
-            self._hashing.update(wanted)
+            self._hashing |= wanted
             self._parts.surveyor.hash(*wanted)
 
     def hashed(self, files: Iterable[HashedFile]) -> None:
-        """These photos are whole and their bytes are known: `tend` queues them."""
-        self._hashed.extend(files)
+        """These files' bytes are known: `tend` queues those that are as they were when they had rested."""
+        if not self._hashed:
+            self._hashed_at = self._parts.now()
+        for hashed in files:
+            if self._hashing.get(hashed.path, hashed.facts) == hashed.facts:
+                self._hashed.append(hashed)
+            else:
+                del self._hashing[hashed.path]
+                self._settle(hashed.path, hashed.facts, closed=False)
 
-    def _queue_hashed(self) -> None:
-        """Queue some of the photos whose bytes are known; what follows from that comes when it is on disk."""
-        some = tuple(islice(self._hashed, _PART))
+    def _queue_at(self) -> float | None:
+        """When those of which the bytes are known are queued: together with what is still being read, if that is soon.
+
+        Each time costs a wait for the disk.
+        """
+        if not self._hashed:
+            return None
+        is_enough = len(self._hashed) >= min(_BATCH, len(self._hashing))
+        return self._hashed_at + (0.0 if is_enough else _GATHER_SECONDS)
+
+    def _queue_hashed(self) -> bool:
+        """Queue some of the photos whose bytes are known, if it is time; whether there were any.
+
+        What follows from that comes when it is on disk.
+        """
+        due = self._queue_at()
+        if due is None or due > self._parts.now():
+            return False
+        some = tuple(islice(self._hashed, _BATCH))
         is_last = len(some) == len(self._hashed)  # whose wait for the disk is that of all before it, too
         with self._parts.ledger.batch(durable=is_last):
             jobs = self._queue_all(some)
         for hashed in some:
             self._hashed.popleft()
-            self._hashing.discard(hashed.path)
+            self._hashing.pop(hashed.path, None)
         for job in jobs:
             self._admit(job)
+        return True
 
     def _queue_all(self, some: Sequence[HashedFile]) -> list[Job]:
         """Queue the photos, and return the jobs from which more may follow: most of a bulk are new to everybody."""
@@ -605,7 +650,7 @@ class Arrivals:
 
     def hash_failed(self, failed: HashFailed) -> None:
         """The photo could not be read: gone, changed meanwhile, or not readable."""
-        self._hashing.discard(failed.path)
+        self._hashing.pop(failed.path, None)
         facts = self._look(failed.path)
         if facts is None:
             self.gone(failed.path)

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import shutil
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 
@@ -15,7 +17,7 @@ from monet_watch.database import Database
 from monet_watch.errors import LedgerUnavailableError
 from monet_watch.inbox.hints import FolderGone
 from monet_watch.inbox.ignore import Kind
-from monet_watch.inbox.survey import Found, Hashed, HashedFile, Scanned, look
+from monet_watch.inbox.survey import Found, Hashed, HashedFile, Scanned, SurveyMessage, Surveyor, look
 from monet_watch.ledger import JobState
 from monet_watch.requests import Act, Request
 from tests.rehearsal import LIMIT_BYTES, Rehearsal
@@ -106,6 +108,19 @@ def test_a_bulk_has_all_that_each_photo_of_it_has_alone(busy_house):
     assert house.problems() == ["broken/style.yaml.problem.txt"]
     assert house.states("broken/e.jpg") == ["waiting"]
     assert all(len(house.told("queued", name)) == 1 for name in bulk if name != "broken/e.jpg")
+
+
+def test_what_a_reader_finds_changed_since_it_was_seen_rests_again(house):
+    """No event tells of the change, and a small file is read without another look at it."""
+    house.drop("a.jpg", b"half", closed=False)
+    house.turn()
+    (house.inbox / "a.jpg").write_bytes(b"half and half")
+    house.advance(2)
+    assert house.states("a.jpg") == ["waiting"]
+    house.advance(1.9)
+    assert house.states("a.jpg") == ["waiting"]
+    house.advance(0.1)
+    assert (house.states("a.jpg"), house.jobs("a.jpg")[0].size) == (["queued"], 13)
 
 
 def test_many_photos_of_a_folder_are_queued_each_and_told_of_in_one_line(house):
@@ -338,15 +353,46 @@ def test_a_bulk_that_is_found_again_before_it_is_recorded_is_queued_once(house):
     assert alone + sum(int(line.split()[0]) for line in house.told("queued", "trip")) == len(names)
 
 
-def test_nothing_ends_before_what_stays_empty_of_a_bulk_is_known_to_wait(house):
+def test_what_stays_empty_of_a_bulk_is_known_to_wait_as_soon_as_nothing_else_is_on_its_way(house):
     for number in range(30):
         (house.inbox / f"{number}.jpg").write_bytes(b"")
     house.arrivals.scan()
-    house.rest()
+    house.turn()
     assert house.arrivals.busy
-    house.advance(5)
+    house.rest()
     assert not house.arrivals.busy
     assert house.ledger.counts()[JobState.WAITING] == 30
+
+
+def test_photos_that_are_read_soon_one_after_the_other_are_queued_together(house, monkeypatch):
+    """Each time costs a wait for the disk."""
+    batches, queue_all = [], Arrivals._queue_all
+    monkeypatch.setattr(
+        Arrivals, "_queue_all", lambda arrivals, some: (batches.append(len(some)), queue_all(arrivals, some))[1]
+    )
+    names = scan_bulk(house)[1:]
+    house.rest()
+    assert all(house.states(name) == ["queued"] for name in names)
+    assert batches == [len(names)]
+
+
+def test_a_photo_is_queued_while_another_is_still_being_read(house, monkeypatch):
+    goes_on, hash_all = threading.Event(), Surveyor._hash_all
+
+    def slowly(surveyor: Surveyor, folder: PurePosixPath, paths: Sequence[PurePosixPath]) -> Iterator[SurveyMessage]:
+        assert folder.name != "slow" or goes_on.wait(600)
+        return hash_all(surveyor, folder, paths)
+
+    monkeypatch.setattr(Surveyor, "_hash_all", slowly)
+    house.drop("a.jpg")
+    house.drop("slow/b.jpg")
+    while house.states("a.jpg") != ["queued"]:
+        house.clock.now += 0.1
+        house.daemon.turn(0.01)
+    assert house.states("slow/b.jpg") == ["waiting"]
+    goes_on.set()
+    house.rest()
+    assert house.states("slow/b.jpg") == ["queued"]
 
 
 @pytest.mark.parametrize("before", ["queued", "problem", "nothing"])

@@ -139,6 +139,17 @@ class Settling:
                 ripe.append(entry)
         return [path for _, _, path in ripe[:most]]
 
+    def facts(self, path: PurePosixPath) -> FileFacts:
+        """What was last seen of a file that is waited for. Raises KeyError if ``path`` is not."""
+        return self._waiting[path].facts
+
+    def take(self, path: PurePosixPath) -> FileFacts:
+        """Wait for ``path``, whose look is due, no longer, and return what was last seen of it: the caller reads it.
+
+        The reading is the look, then: if the facts are others after it, the caller has to tell what it `saw`.
+        """
+        return self._waiting.pop(path).facts
+
     def looked(self, path: PurePosixPath, facts: FileFacts | None, now: float) -> Looked:
         """What a look at ``path`` showed (None: the file is not there), and so what it is.
 

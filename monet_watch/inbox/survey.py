@@ -32,6 +32,7 @@ from monet_watch.inbox.ignore import Kind, Sieve
 from monet_watch.inbox.settle import FileFacts
 
 __all__ = [
+    "SMALL_BYTES",
     "ChangedWhileReadError",
     "Found",
     "HashFailed",
@@ -53,8 +54,10 @@ __all__ = [
     "survey",
 ]
 
+SMALL_BYTES = 1 << 20
+"""A file of no more is read in one go."""
+
 _ROOT = PurePosixPath()
-_CHUNK_BYTES = 1 << 20
 _FEW = 20  # photos of a folder whose hashes are asked for together; of many, so many are hashed without a pause
 
 # Windows knows none of these flags, nor opening relative to a folder; there, looking before opening has to be enough.
@@ -308,7 +311,7 @@ class Surveyor(Errands[SurveyMessage]):
         left = 0
         with _reading(self._root, path, self._limit_bytes) as (file, facts):
             left = facts.size
-            while left >= 0 and not self.closing() and (chunk := file.read(_CHUNK_BYTES)):
+            while left >= 0 and not self.closing() and (chunk := file.read(SMALL_BYTES)):
                 digest.update(chunk)
                 left -= len(chunk)
         if left:
@@ -331,7 +334,7 @@ def _hash_in(place: int | str, path: PurePosixPath, limit_bytes: int) -> HashedF
         return None
     try:
         facts = _facts_of_regular(os.fstat(file))
-        if facts is None or facts.size > min(limit_bytes, _CHUNK_BYTES):
+        if facts is None or facts.size > min(limit_bytes, SMALL_BYTES):
             return None
         data = os.read(file, facts.size + 1)
         whole = len(data) == facts.size and _facts_of_regular(os.fstat(file)) == facts

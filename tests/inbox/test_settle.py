@@ -40,6 +40,15 @@ def test_a_file_is_whole_after_the_rest_and_not_before():
     assert settling.next_due() is None
 
 
+def test_what_is_taken_to_be_read_is_waited_for_no_longer():
+    settling = Settling(2)
+    settling.saw(PATH, facts(), 100)
+    assert settling.facts(PATH) == facts()
+    assert settling.take(PATH) == facts()
+    assert PATH not in settling
+    assert settling.due(102) == []
+
+
 @pytest.mark.parametrize("changed", [facts(size=11), facts(mtime_ns=-5), facts(inode=2)])
 def test_any_change_starts_the_rest_anew(changed):
     settling = Settling(2)
