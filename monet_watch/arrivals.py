@@ -504,12 +504,14 @@ class Arrivals:
         """These files' bytes are known: `tend` queues those that are as they were when they had rested."""
         if not self._hashed:
             self._hashed_at = self._parts.now()
+        changed = []
         for hashed in files:
-            if self._hashing.get(hashed.path, hashed.facts) == hashed.facts:
-                self._hashed.append(hashed)
-            else:
-                del self._hashing[hashed.path]
-                self._settle(hashed.path, hashed.facts, closed=False)
+            is_as_it_was = self._hashing.get(hashed.path, hashed.facts) == hashed.facts
+            (self._hashed if is_as_it_was else changed).append(hashed)
+        for hashed in changed:  # all of them before any is recorded, which a full disk may forbid
+            del self._hashing[hashed.path]
+        for hashed in changed:
+            self._settle(hashed.path, hashed.facts, closed=False)
 
     def _queue_at(self) -> float | None:
         """When those of which the bytes are known are queued: together with what is still being read, if that is soon.
