@@ -504,7 +504,7 @@ class Arrivals:
         """These files' bytes are known: `tend` queues those that are as they were when they had rested."""
         if not self._hashed:
             self._hashed_at = self._parts.now()
-        changed = []
+        changed = list[HashedFile]()
         for hashed in files:
             is_as_it_was = self._hashing.get(hashed.path, hashed.facts) == hashed.facts
             (self._hashed if is_as_it_was else changed).append(hashed)

@@ -31,6 +31,8 @@ __all__ = ["PROGRAM", "Apart", "DaemonProcess", "Home", "Photos", "children", "h
 PROGRAM = Path(sys.executable).with_name("monet-watch")
 LIMIT_SECONDS = 400.0  # generous: a shared machine may take minutes to load torch
 
+_NOT_INHERITED = ("NOTIFY_SOCKET", "STATE_DIRECTORY", "COVERAGE_PROCESS_CONFIG")
+
 Event = dict[str, Any]
 
 
@@ -52,8 +54,11 @@ class Photos:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a child: one thread for torch, and nothing of a service manager that runs the tests."""
-    inherited = {key: value for key, value in os.environ.items() if key not in ("NOTIFY_SOCKET", "STATE_DIRECTORY")}
+    """The environment of a child: one thread for torch, and nothing of a service manager that runs the tests.
+
+    Nor are the child's lines counted, which would take a third of its time.
+    """
+    inherited = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
     return {**inherited, "OMP_NUM_THREADS": "1", **more}
 
 
