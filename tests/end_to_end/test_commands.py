@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -247,19 +246,3 @@ def test_the_demonstration_shows_a_live_view_in_a_terminal(tmp_path):
         assert "monet-demo/outbox/rocket" in screen().replace("\n", "")
     finally:
         tmux(socket, "kill-server")
-
-
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",)])
-def test_help_answers_in_well_under_half_a_second(arguments):
-    """The quickest of a few: what counts is the work, not who else is busy on this machine."""
-
-    def seconds() -> float:
-        begun = time.perf_counter()
-        subprocess.run([PROGRAM, *arguments], capture_output=True, env=without_coverage(), check=True)
-        return time.perf_counter() - begun
-
-    assert min(seconds() for _ in range(8)) < 0.5
-
-
-def without_coverage() -> dict[str, str]:
-    return {key: value for key, value in environment().items() if not key.startswith("COVERAGE")}
