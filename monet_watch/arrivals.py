@@ -501,17 +501,21 @@ class Arrivals:
             self._parts.surveyor.hash(*wanted)
 
     def hashed(self, files: Iterable[HashedFile]) -> None:
-        """These files' bytes are known: `tend` queues those that are as they were when they had rested."""
+        """These files' bytes are known: `tend` queues those that are as they were when they had rested.
+
+        An answer that nobody waits for is let go: its file may not have rested, and a scan sees to it.
+        """
+        whole = list[HashedFile]()
+        for hashed in files:
+            rested = self._hashing.get(hashed.path)
+            if rested == hashed.facts:
+                whole.append(hashed)
+            elif rested is not None:
+                self._settle(hashed.path, hashed.facts, closed=False)
+                del self._hashing[hashed.path]  # not before: where the record fails, all of them are heard once more
         if not self._hashed:
             self._hashed_at = self._parts.now()
-        changed = list[HashedFile]()
-        for hashed in files:
-            is_as_it_was = self._hashing.get(hashed.path, hashed.facts) == hashed.facts
-            (self._hashed if is_as_it_was else changed).append(hashed)
-        for hashed in changed:  # all of them before any is recorded, which a full disk may forbid
-            del self._hashing[hashed.path]
-        for hashed in changed:
-            self._settle(hashed.path, hashed.facts, closed=False)
+        self._hashed.extend(whole)
 
     def _queue_at(self) -> float | None:
         """When those of which the bytes are known are queued: together with what is still being read, if that is soon.
@@ -651,12 +655,12 @@ class Arrivals:
             self._tell("problem", f"Its stages stay: {trouble}", job, Level.WARNING)
 
     def hash_failed(self, failed: HashFailed) -> None:
-        """The photo could not be read: gone, changed meanwhile, or not readable."""
-        self._hashing.pop(failed.path, None)
+        """The photo could not be read: gone, changed since it had rested, or not readable."""
+        rested = self._hashing.pop(failed.path, None)
         facts = self._look(failed.path)
         if facts is None:
             self.gone(failed.path)
-        elif failed.kind == "ChangedWhileReadError":
+        elif failed.kind == "ChangedWhileReadError" or rested not in (None, facts):
             self._settle(failed.path, facts, closed=False)
         else:
             self._unreadable(failed, facts)

@@ -1,6 +1,5 @@
 """From the inbox to the queue: settling, settings that are broken and mended, photos replaced, renamed and removed."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from monet_watch.database import Database
 from monet_watch.errors import LedgerUnavailableError
 from monet_watch.inbox.hints import FolderGone
 from monet_watch.inbox.ignore import Kind
-from monet_watch.inbox.survey import Found, Hashed, HashedFile, Scanned, SurveyMessage, Surveyor, look
+from monet_watch.inbox.survey import Found, Scanned, SurveyMessage, Surveyor, look
 from monet_watch.ledger import JobState
 from monet_watch.requests import Act, Request
 from tests.rehearsal import LIMIT_BYTES, Rehearsal
@@ -44,14 +43,6 @@ def drop_too_large(house: Rehearsal, name: str) -> None:
     house.drop(name, b"x" * (LIMIT_BYTES + 1))
     house.rest()
     assert house.states(name)[0] == "problem"
-
-
-def hashed(house: Rehearsal, name: str) -> HashedFile:
-    """What the surveyor says of a file that is whole."""
-    path = PurePosixPath(name)
-    facts = look(house.inbox, path)
-    assert facts is not None
-    return HashedFile(path, hashlib.sha256((house.inbox / name).read_bytes()).hexdigest(), facts)
 
 
 def test_settings_that_a_scan_found_still_empty_are_no_photo(house):
@@ -123,6 +114,58 @@ def test_what_a_reader_finds_changed_since_it_was_seen_rests_again(house):
     assert (house.states("a.jpg"), house.jobs("a.jpg")[0].size) == (["queued"], 13)
 
 
+def grown_unheard(house: Rehearsal, *names: str, data: bytes = b"half and half") -> None:
+    """Drop the halves of photos, which then grow though no event tells of it, until their rest would be over."""
+    for name in names:
+        house.drop(name, b"half", closed=False)
+    house.turn()
+    for name in names:
+        (house.inbox / name).write_bytes(data)
+    house.clock.now += 2
+
+
+def test_what_has_changed_is_not_taken_where_the_record_fails_when_it_is_to_rest_again(house, monkeypatch):
+    """The reader's answer is then heard a second time."""
+    paths = [PurePosixPath("a.jpg"), PurePosixPath("b.jpg")]
+    change, failed = Database.change, []
+
+    def full_once(database, sql, *values):
+        if sql == "COMMIT" and paths[1] not in house.settling and not failed:
+            failed.append(sql)
+            raise LedgerUnavailableError("The disk is full.")
+        return change(database, sql, *values)
+
+    grown_unheard(house, *map(str, paths))
+    monkeypatch.setattr(Database, "change", full_once)
+    house.turn()
+    assert failed
+    house.advance(1)
+    assert all(path in house.settling and house.states(str(path)) == ["waiting"] for path in paths)
+    house.rest()
+    assert all((house.states(str(path)), house.jobs(str(path))[0].size) == (["queued"], 13) for path in paths)
+
+
+def test_what_has_changed_is_not_taken_where_the_inbox_was_away_meanwhile(house):
+    grown_unheard(house, "a.jpg")
+    house.arrivals.tend()
+    house.arrivals.scan_failed()
+    house.turn()
+    assert house.states("a.jpg") == ["waiting"]
+    house.advance(300)
+    house.rest()
+    assert (house.states("a.jpg"), house.jobs("a.jpg")[0].size) == (["queued"], 13)
+
+
+def test_a_photo_that_grows_too_large_is_no_problem_before_it_rests(house):
+    grown_unheard(house, "a.jpg", data=b"x" * (LIMIT_BYTES + 1))
+    house.turn()
+    assert house.states("a.jpg") == ["waiting"]
+    house.advance(1.9)
+    assert house.problems() == []
+    house.advance(0.1)
+    assert house.states("a.jpg") == ["problem"]
+
+
 def test_many_photos_of_a_folder_are_queued_each_and_told_of_in_one_line(house):
     names = [f"trip/{number:02d}.jpg" for number in range(40)]
     for name in [*names, "alone.jpg"]:
@@ -131,8 +174,8 @@ def test_many_photos_of_a_folder_are_queued_each_and_told_of_in_one_line(house):
     report = house.outbox / "trip" / "07.jpg.problem.txt"
     report.parent.mkdir()
     report.write_text("It could not be painted.", encoding="utf-8")
-    house.mailbox.post(Hashed(tuple(hashed(house, name) for name in [*names, "alone.jpg"])))
-    house.turn()
+    house.arrivals.scan()
+    house.rest()
     assert all(house.states(name) == ["queued"] for name in names)
     assert not report.exists()
     assert house.told("queued", "alone.jpg")
