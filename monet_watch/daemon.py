@@ -474,9 +474,7 @@ class Daemon:
 
     def _tend(self) -> None:
         if self._stop_at is None:
-            if not self._inbox_away:
-                with contextlib.suppress(InboxGoneError):  # the scan that is due tells of it
-                    self._parts.arrivals.tend()
+            self._tend_arrivals()
             if self._is_due("scan", self._parts.rescan_seconds):
                 self._parts.arrivals.scan()
             self._tend_watch()
@@ -484,6 +482,15 @@ class Daemon:
             self._parts.dispatch.tend()
         self._keep_alive()
         self._show()
+
+    def _tend_arrivals(self) -> None:
+        """Go on with what arrives, unless the inbox is away: what is due there is due again when it is back."""
+        if self._inbox_away:
+            return
+        try:
+            self._parts.arrivals.tend()
+        except InboxGoneError as error:
+            self._inbox_gone(error.message, error.remedy)
 
     def _is_due(self, name: str, interval_seconds: float) -> bool:
         if self._parts.clock() < self._due[name]:

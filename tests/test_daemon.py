@@ -231,6 +231,19 @@ def test_an_inbox_that_goes_away_takes_no_photo_with_it(tmp_path):
         assert any("is there again" in text for text in house.told("started"))
 
 
+def test_an_inbox_that_goes_away_unheard_while_a_photo_settles_is_told_of_and_leaves_the_loop_its_pauses(house):
+    house.drop("a.jpg")
+    house.turn()
+    house.inbox.rename(house.folder / "unmounted")
+    house.advance(2)
+    assert house.daemon.nap() > 0
+    assert any("cannot be read" in text for text in house.told("problem"))
+    (house.folder / "unmounted").rename(house.inbox)
+    house.advance(60)
+    house.rest()
+    assert house.states("a.jpg") == ["done"]
+
+
 def test_an_inbox_that_is_away_for_long_is_told_once(house):
     house.rest()
     for _ in range(5):
