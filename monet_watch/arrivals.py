@@ -18,7 +18,7 @@ from functools import cached_property, partial
 from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
 
-from monet_watch.errors import OutboxError, SettingsError
+from monet_watch.errors import LedgerUnavailableError, OutboxError, SettingsError
 from monet_watch.inbox.ignore import Kind, Sieve
 from monet_watch.inbox.presence import Presence
 from monet_watch.inbox.settle import FileFacts, Gone, Settling, Whole
@@ -278,7 +278,8 @@ class Arrivals:
             return False
         self.given_up(job, self._parts.ledger.unsettle(job.id, reason=reason))
         if facts is None:
-            self.gone(job.path)
+            with suppress(LedgerUnavailableError):  # the job cannot be given up twice, and a scan finds it gone, too
+                self.gone(job.path)
         else:
             self._tell("waiting", reason, job)
         return True

@@ -17,7 +17,7 @@ from monet_watch.errors import LedgerUnavailableError
 from monet_watch.inbox.hints import FolderGone
 from monet_watch.inbox.ignore import Kind
 from monet_watch.inbox.survey import Found, Scanned, SurveyMessage, Surveyor, look
-from monet_watch.ledger import JobState
+from monet_watch.ledger import JobState, Ledger
 from monet_watch.requests import Act, Request
 from tests.rehearsal import LIMIT_BYTES, Rehearsal
 
@@ -709,6 +709,22 @@ def test_a_photo_found_truncated_while_the_inbox_is_away_waits(house):
     house.advance(60)
     house.rest()
     assert house.states("a.jpg") == ["running"]
+
+
+def test_a_photo_found_truncated_and_gone_while_the_record_fails_is_forgotten_by_the_next_scan(house, monkeypatch):
+    house.worker.ready()
+    house.drop("a.jpg")
+    house.rest()
+    (house.inbox / "a.jpg").unlink()
+
+    def full(ledger, path):
+        raise LedgerUnavailableError("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "forget", full)
+        truncated(house)
+    house.advance(300)
+    assert house.jobs("a.jpg") == ()
 
 
 @pytest.fixture
