@@ -93,7 +93,7 @@ class Arrivals:
         self._hashed: deque[HashedFile] = deque()
         self._hashed_at = 0.0  # since when the first of them has waited to be queued
         self._text: tuple[Plan | None, str] = None, ""
-        self._hashing: dict[PurePosixPath, FileFacts] = {}
+        self._hashing: dict[PurePosixPath, FileFacts] = {}  # with what had rested of each
         self._unrecorded: deque[tuple[float, list[_Seen]]] = deque()
         self._held: dict[PurePosixPath, FileFacts] = {}
         self._settings_seen: dict[PurePosixPath, FileFacts] = {}
@@ -462,7 +462,7 @@ class Arrivals:
         due = parts.settling.due(parts.now(), _PART)
         small = [path for path in due if self._is_read_at_once(path)] if not self._settings_pending else []
         if small:
-            inbox_identity(parts.inbox)
+            inbox_identity(parts.inbox)  # where the inbox is away, they stay due
             self._hash({path: parts.settling.take(path) for path in small})
         whole = dict[PurePosixPath, FileFacts]()
         try:
@@ -550,8 +550,9 @@ class Arrivals:
     def _queue_all(self, some: Sequence[HashedFile]) -> list[Job]:
         """Queue the photos, and return the jobs from which more may follow: most of a bulk are new to everybody."""
         jobs = []
-        for name, neighbours in groupby(some, key=lambda hashed: folder_name(hashed.path)):
-            photos = list({hashed.path: hashed for hashed in neighbours}.values())
+        distinct = {hashed.path: hashed for hashed in some}.values()
+        for name, neighbours in groupby(distinct, key=lambda hashed: folder_name(hashed.path)):
+            photos = list(neighbours)
             folder = PurePosixPath(name)
             plan = self._plan(folder)
             if plan is not None:

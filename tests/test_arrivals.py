@@ -1,12 +1,13 @@
 """From the inbox to the queue: settling, settings that are broken and mended, photos replaced, renamed and removed."""
 
+import hashlib
 import json
 import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -16,7 +17,7 @@ from monet_watch.database import Database
 from monet_watch.errors import LedgerUnavailableError
 from monet_watch.inbox.hints import FolderGone
 from monet_watch.inbox.ignore import Kind
-from monet_watch.inbox.survey import Found, Scanned, SurveyMessage, Surveyor, look
+from monet_watch.inbox.survey import Found, HashedFile, Scanned, SurveyMessage, Surveyor, look
 from monet_watch.ledger import JobState, Ledger
 from monet_watch.requests import Act, Request
 from tests.rehearsal import LIMIT_BYTES, Rehearsal
@@ -114,6 +115,14 @@ def test_what_a_reader_finds_changed_since_it_was_seen_rests_again(house):
     assert (house.states("a.jpg"), house.jobs("a.jpg")[0].size) == (["queued"], 13)
 
 
+def hashed(house: Rehearsal, path: Path) -> HashedFile:
+    """What a reader tells of a file of the inbox."""
+    name = PurePosixPath(path.relative_to(house.inbox))
+    facts = look(house.inbox, name)
+    assert facts is not None
+    return HashedFile(name, hashlib.sha256(path.read_bytes()).hexdigest(), facts)
+
+
 def grown_unheard(house: Rehearsal, *names: str, data: bytes = b"half and half") -> None:
     """Drop the halves of photos, which then grow though no event tells of it, until their rest would be over."""
     for name in names:
@@ -164,6 +173,21 @@ def test_a_photo_that_grows_too_large_is_no_problem_before_it_rests(house):
     assert house.problems() == []
     house.advance(0.1)
     assert house.states("a.jpg") == ["problem"]
+
+
+def test_a_copy_that_two_readers_tell_of_is_given_its_painting_once(busy_house):
+    """So it is where the inbox was away and came back while the first of them was still on its way."""
+    house = busy_house
+    house.drop("painted.jpg", b"painted")
+    house.rest()
+    copy, other = house.drop("x/copy.jpg", b"painted"), house.drop("y/other.jpg", b"other")
+    house.turn()
+    house.clock.now += 2
+    house.arrivals.tend()
+    house.arrivals.hashed([hashed(house, path) for path in (copy, other, copy)])
+    house.turn()
+    assert house.records() == ["painted", "x/copy", "y/other"]
+    assert len(house.told("copied")) == 1
 
 
 def test_many_photos_of_a_folder_are_queued_each_and_told_of_in_one_line(house):

@@ -69,7 +69,8 @@ class Settling:
     """The photos that are waited for. Every one of them is looked at again, until it is whole or gone.
 
     The caller tells what it saw (`saw`, `gone`, `truncated`), asks whose look has come (`due`, `next_due`), looks, and
-    tells the result (`looked`). A path stays due until then, so a look that fails is not lost.
+    tells the result (`looked`). A path stays due until then, so a look that fails is not lost. In place of looking, it
+    may `take` a path and read the file at once.
     """
 
     def __init__(self, settle_seconds: float) -> None:
