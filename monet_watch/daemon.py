@@ -345,7 +345,8 @@ class Daemon:
 
     def _is_quiet(self) -> bool:
         counts = self._parts.ledger.counts()
-        if self._parts.arrivals.busy or self._parts.dispatch.caring or counts[JobState.RUNNING]:
+        is_arriving = self._parts.arrivals.busy and not self._inbox_away  # nobody knows whether it comes back
+        if is_arriving or self._parts.dispatch.caring or counts[JobState.RUNNING]:
             return False
         return not counts[JobState.QUEUED] or self._parts.dispatch.paused  # nobody is there to clear a full disk
 

@@ -397,6 +397,17 @@ def test_once_ends_with_a_problem_when_no_painting_can_be_written(tmp_path):
         assert house.daemon._outcome() is Outcome.PROBLEMS
 
 
+def test_once_ends_with_a_problem_when_the_inbox_goes_away_while_a_photo_settles(tmp_path):
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "a.jpg").write_bytes(b"a")
+    with Rehearsal(tmp_path, once=True) as house:
+        house.turn()
+        house.inbox.rename(tmp_path / "unmounted")
+        house.advance(2)
+        assert house.daemon.finished()
+        assert house.daemon._outcome() is Outcome.PROBLEMS
+
+
 # ---- what the service manager is told
 
 
