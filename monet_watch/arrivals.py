@@ -170,6 +170,8 @@ class Arrivals:
     def scanned(self, scanned: Scanned) -> None:
         """A scan has ended: whatever events missed is made good, settings at once, photos by `tend`.
 
+        Settings whose settling ended because the inbox was away hold nothing up any longer: they are what it finds.
+
         Raises InboxGoneError, and believes nothing of it, where the inbox is away.
         """
         try:
@@ -177,6 +179,7 @@ class Arrivals:
         except InboxGoneError:
             self._scans = max(0, self._scans - 1)
             raise
+        self._settings_pending = {path for path in self._settings_pending if path in self._parts.settling}
         self._parts.planner.refresh()
         self._recheck_broken()
         settings = {found.path: found.facts for found in scanned.found if found.kind is Kind.SETTINGS}

@@ -186,6 +186,28 @@ def test_an_inbox_that_is_unmounted_while_a_bulk_is_on_its_way_is_away_and_not_e
         assert house.ledger.counts()[JobState.QUEUED] == 30
 
 
+def test_settings_that_settled_when_the_inbox_was_unmounted_and_are_not_in_it_any_more_hold_no_photo(tmp_path, mounted):
+    inbox = tmp_path / "inbox"
+    mounted(inbox)
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.rest()
+        house.drop("style.yaml", b"steps: 3\n")
+        house.drop("a.jpg", b"a")
+        house.turn()
+        inbox.rename(tmp_path / "share")
+        inbox.mkdir()
+        mounted()
+        house.advance(2)
+        assert "that is not mounted" in house.ledger.watch_state().trouble
+        inbox.rmdir()
+        (tmp_path / "share").rename(inbox)
+        (inbox / "style.yaml").unlink()
+        mounted(inbox)
+        for _ in range(3):
+            house.advance(60)
+        assert house.states("a.jpg") == ["queued"]
+
+
 def test_photos_of_a_share_that_is_unmounted_below_the_inbox_wait_for_it_and_the_others_are_painted(tmp_path, mounted):
     nas = tmp_path / "inbox" / "nas"
     nas.mkdir(parents=True)
