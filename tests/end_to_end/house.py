@@ -31,8 +31,6 @@ __all__ = ["PROGRAM", "Apart", "DaemonProcess", "Home", "Photos", "children", "h
 PROGRAM = Path(sys.executable).with_name("monet-watch")
 LIMIT_SECONDS = 400.0  # generous: a shared machine may take minutes to load torch
 
-_NOT_INHERITED = ("NOTIFY_SOCKET", "STATE_DIRECTORY", "COVERAGE_PROCESS_CONFIG")
-
 Event = dict[str, Any]
 
 
@@ -54,11 +52,8 @@ class Photos:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a child: one thread for torch, and nothing of a service manager that runs the tests.
-
-    Nor are the child's lines counted, which would take a third of its time.
-    """
-    inherited = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
+    """The environment of a child: one thread for torch, and nothing of a service manager that runs the tests."""
+    inherited = {key: value for key, value in os.environ.items() if key not in ("NOTIFY_SOCKET", "STATE_DIRECTORY")}
     return {**inherited, "OMP_NUM_THREADS": "1", **more}
 
 
@@ -97,14 +92,15 @@ def hear_signals() -> None:
 class DaemonProcess:
     """``monet-watch run`` as a process, between entering and leaving this context manager.
 
-    It leads a process group of its own, as a program does that a terminal's shell has started.
+    It leads a process group of its own, as a program does that a terminal's shell has started. Its lines, and those of
+    its workers, do not count as covered: counting them takes a third of their time, and most have tests of their own.
     """
 
     def __init__(self, home: "Home", *arguments: str, **env: str) -> None:
         self.events: list[Event] = []
         self.returncode: int | None = None
         self._command = [PROGRAM, "run", "--config", home.config, "--console", "json", *arguments]
-        self._env = environment(**env)
+        self._env = {key: value for key, value in environment(**env).items() if key != "COVERAGE_PROCESS_CONFIG"}
         self._lines: list[str] = []
         self._arrived = threading.Condition()
 
