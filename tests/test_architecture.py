@@ -17,8 +17,12 @@ def imports_of(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body = []
+    return names_in(ast.walk(tree), path)
+
+
+def names_in(nodes, path):
     names = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -75,6 +79,22 @@ def test_torch_is_imported_by_the_engine_and_inside_a_worker_only():
     }
 
     assert {name for name in importers if not name.startswith("engine/")} == {"workers/worker.py"}
+
+
+PLOTS = {f"outbox/{each}.py" for each in ("plot", "contact_sheet", "lettering")}
+
+
+def test_matplotlib_is_imported_where_something_is_plotted_and_not_before():
+    """A worker is ready half a second sooner without; whoever plots does it in a function."""
+    modules = ["matplotlib", *(f"monet_watch.{name.removesuffix('.py').replace('/', '.')}" for name in PLOTS)]
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for path in FILES
+        for name in names_in(ast.parse(path.read_text(encoding="utf-8")).body, path)
+        if any(belongs(name, module) for module in modules)
+    }
+
+    assert importers == PLOTS
 
 
 def test_photos_are_decoded_inside_a_worker_only():
