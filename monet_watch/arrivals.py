@@ -475,6 +475,9 @@ class Arrivals:
                         whole[path] = facts
                     case Gone():
                         self.gone(path)
+                    case _ if facts is not None and path in self._settings_pending and parts.settling.stays_empty(path):
+                        parts.settling.gone(path)  # else its photos would wait for it, and nobody be told why
+                        self._settings_whole(path, facts)
                     case _:
                         pass
         finally:  # nobody waits for these any more

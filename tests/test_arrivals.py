@@ -20,6 +20,7 @@ from monet_watch.inbox.ignore import Kind
 from monet_watch.inbox.survey import Found, HashedFile, Scanned, SurveyMessage, Surveyor, look
 from monet_watch.ledger import JobState, Ledger
 from monet_watch.requests import Act, Request
+from monet_watch.workers.memory import tiny_png
 from tests.rehearsal import LIMIT_BYTES, Rehearsal
 
 
@@ -58,6 +59,34 @@ def test_settings_that_a_scan_found_still_empty_are_no_photo(house):
     house.drop("a.jpg")
     house.rest()
     assert '"steps": 3,' in house.jobs("a.jpg")[0].settings
+
+
+def test_settings_that_a_scan_found_empty_and_that_are_so_anew_hold_nothing_up(house):
+    """The scan is slower than the event, and the file another than it has found."""
+    house.drop("a.jpg")
+    house.drop("style.yaml", b"")
+    stale = look(house.inbox, PurePosixPath("style.yaml"))._replace(mtime_ns=1)
+    house.mailbox.post(Scanned(PurePosixPath(), (Found(b"style.yaml", stale, Kind.SETTINGS),)))
+    house.turn()
+    for _ in range(5):
+        house.advance(2)
+    assert house.states("a.jpg") == ["queued"]
+
+
+def test_a_style_picture_that_stays_empty_is_told_and_holds_its_photos_until_something_is_written(house):
+    house.drop("trip/style.png", b"", closed=False)
+    house.drop("trip/a.jpg")
+    for _ in range(5):
+        house.advance(2)
+    [waiting] = house.jobs("trip/a.jpg")
+    assert (waiting.state, waiting.kind) == (JobState.WAITING, "SettingsError")
+    assert "style.png: it is empty" in waiting.reason
+    assert house.problems() == ["trip/style.yaml.problem.txt"]
+    assert not house.arrivals.busy
+    house.drop("trip/style.png", tiny_png(7))
+    house.rest()
+    assert house.states("trip/a.jpg") == ["queued"]
+    assert house.problems() == []
 
 
 def test_a_photo_waits_until_it_has_rested_and_is_queued_then(house):

@@ -144,6 +144,10 @@ class Settling:
         """What was last seen of a file that is waited for. Raises KeyError if ``path`` is not."""
         return self._waiting[path].facts
 
+    def stays_empty(self, path: PurePosixPath) -> bool:
+        """Whether ``path`` is an empty file that has been at rest: nobody seems to write to it."""
+        return path in self._waiting and self._waiting[path].idle
+
     def take(self, path: PurePosixPath) -> FileFacts:
         """Wait for ``path``, whose look is due, no longer, and return what was last seen of it: the caller reads it.
 

@@ -189,8 +189,11 @@ def readable(source: StyleSource) -> StyleSource:
 
 
 def read_style(source: StyleSource) -> bytes:
-    """Read a style picture, at most `STYLE_LIMIT_BYTES`. Raises SettingsError."""
-    return read_inside(source.path, source.root, STYLE_LIMIT_BYTES, source.name)
+    """Read a style picture, at most `STYLE_LIMIT_BYTES`. Raises SettingsError, also if it is empty."""
+    data = read_inside(source.path, source.root, STYLE_LIMIT_BYTES, source.name)
+    if not data:
+        raise settings_error([f"{source.name}: it is empty; copy the picture once more if nobody is doing so"])
+    return data
 
 
 def is_picture_name(name: str) -> bool:
