@@ -185,13 +185,16 @@ def test_only_empty_files_at_rest_are_left_when_nothing_is_changing():
     assert settling.changing
     settling.looked(OTHER, facts(), 102)
     assert settling.changing, "the empty one has not rested yet"
+    assert not settling.stays_empty(PATH)
     settling.looked(PATH, facts(size=0), 102)
     assert not settling.changing
+    assert settling.stays_empty(PATH)
     assert len(settling) == 1
     settling.saw(PATH, facts(size=0), 103, closed=True)
     assert not settling.changing
     settling.saw(PATH, facts(size=5), 104)
     assert settling.changing
+    assert not settling.stays_empty(PATH)
 
 
 @pytest.mark.parametrize("wrong", [-1, float("nan"), float("inf")])
