@@ -1,5 +1,6 @@
 """Every way in which a photo comes into the inbox, and all that happens to the watch: none is missed or taken half."""
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -319,6 +320,15 @@ def test_a_share_that_is_mounted_below_the_inbox_is_watched_and_its_photos_wait_
         assert "what is mounted in the inbox has changed" in status(home)["watch"]["restarted_for"]
 
 
+def listens(daemon: DaemonProcess) -> bool:
+    """Whether the system tells it of changes."""
+    links = []
+    for file in Path(f"/proc/{daemon.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            links.append(str(file.readlink()))
+    return "anon_inode:inotify" in links
+
+
 def test_an_inbox_that_is_taken_away_and_brought_back_is_watched_again(tmp_path):
     home = Home(tmp_path / "home", rescan_seconds=3600, defaults=QUICK)
     arriving = Arriving(home)
@@ -328,6 +338,7 @@ def test_an_inbox_that_is_taken_away_and_brought_back_is_watched_again(tmp_path)
         daemon.wait_for("waiting", "held/a.png")
         home.inbox.rename(home.folder / "away")
         daemon.wait_for("problem")
+        wait_until(lambda: not listens(daemon), "the watch on the folder that was the inbox is left")
         (home.folder / "away/held/style.yaml").unlink()
         (home.folder / "away").rename(home.inbox)
         daemon.wait_for("done", "held/a.png")

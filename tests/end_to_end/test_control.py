@@ -119,7 +119,7 @@ def test_a_new_config_is_taken_over_by_edit_or_by_signal_and_what_is_painted_goe
 
 
 def test_other_defaults_hold_for_what_is_dropped_and_for_what_waits_and_what_is_painted_is_finished(home):
-    home.configure(defaults={"steps": 150})  # so many that the edit is noticed meanwhile
+    home.configure(defaults={"steps": 100})  # so many that the edit is noticed meanwhile
     home.drop(Photos.cat, "cat.png")
     with home.daemon() as daemon:
         daemon.wait_for("step", "cat.png")
@@ -130,8 +130,8 @@ def test_other_defaults_hold_for_what_is_dropped_and_for_what_waits_and_what_is_
         daemon.wait_for("done", "coffee.png")
         wait_until(lambda: len(home.records()) == 3, "the cat to be painted with both")
         steps = {folder: home.record(folder).recipe.steps for folder in home.records()}
-        assert sorted(steps.values()) == [6, 6, 150]
-        assert steps["cat"] == 150
+        assert sorted(steps.values()) == [6, 6, 100]
+        assert steps["cat"] == 100
 
 
 def test_a_worker_is_replaced_for_a_setting_of_its_own_and_its_painting_goes_on_from_the_checkpoint(home):
