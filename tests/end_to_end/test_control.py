@@ -149,22 +149,28 @@ def test_a_worker_is_replaced_for_a_setting_of_its_own_and_its_painting_goes_on_
         assert os.getpriority(os.PRIO_PROCESS, daemon.worker()) == 19
 
 
-@pytest.mark.parametrize(
-    "text", ["settle_secondz: 1\n", "inbox: [\n", "inbox: elsewhere\noutbox: outbox\nstate: state\n"]
-)
-def test_a_config_that_cannot_be_used_changes_nothing_is_told_and_shown_until_it_is_mended(home, text):
+UNUSABLE = {
+    "settle_secondz: 1\n": Photos.cat,
+    "inbox: [\n": Photos.coffee,
+    "inbox: elsewhere\noutbox: outbox\nstate: state\n": Photos.rocket,
+}
+
+
+def test_a_config_that_cannot_be_used_changes_nothing_is_told_and_shown_until_it_is_mended(home):
     with home.daemon() as daemon:
         daemon.wait_for("started")
         good = home.config.read_text()
-        home.config.write_text(text)
-        assert "The config stays as it was: " in daemon.wait_for("config-broken")["text"]
-        home.drop(Photos.cat, "cat.png")
-        daemon.wait_for("done", "cat.png")
-        with home.ledger() as ledger:
-            assert "The config stays as it was" in ledger.overview().config_fault
-        home.config.write_text(good)
-        daemon.wait_for("config")
-        assert status(home)["config_fault"] is None
+        for text, photo in UNUSABLE.items():
+            seen = len(daemon.events)
+            home.config.write_text(text)
+            assert "The config stays as it was: " in daemon.wait_for("config-broken", since=seen)["text"]
+            home.drop(photo)
+            daemon.wait_for("done", photo.name)
+            with home.ledger() as ledger:
+                assert "The config stays as it was" in ledger.overview().config_fault
+            home.config.write_text(good)
+            daemon.wait_for("config", since=seen)
+            assert status(home)["config_fault"] is None
 
 
 def test_the_status_knows_at_once_that_a_daemon_was_killed(home):
@@ -177,7 +183,7 @@ def test_the_status_knows_at_once_that_a_daemon_was_killed(home):
 
 
 def test_a_style_that_changes_while_photos_wait_is_the_one_that_they_are_painted_with(home):
-    home.configure(defaults={"steps": 40})
+    home.configure(defaults={"steps": 30})
     home.drop(Photos.coffee, "a.png")
     with home.daemon() as daemon:
         daemon.wait_for("step", "a.png")
@@ -196,7 +202,7 @@ def test_a_style_that_changes_while_photos_wait_is_the_one_that_they_are_painted
 @pytest.fixture
 def trip(home):
     """A folder with a style picture of its own, a photo of it being painted, and one that waits."""
-    home.configure(defaults={"steps": 60, "least_gain": 0.0})
+    home.configure(defaults={"steps": 40, "least_gain": 0.0})
     home.write("trip/style.yaml", "style: style-mine.png\n")
     home.drop(Photos.rocket, "trip/style-mine.png")
     home.drop(Photos.coffee, "trip/a.png")
