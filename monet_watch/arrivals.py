@@ -142,6 +142,9 @@ class Arrivals:
             self._compare(self._comparisons[0])
         return any(at_work)
 
+    def _has_come(self, due: float | None) -> bool:
+        return due is not None and due <= self._parts.now()
+
     # Seen.
 
     def scan(self, folder: PurePosixPath = _INBOX) -> None:
@@ -368,8 +371,7 @@ class Arrivals:
 
     def _record_late(self) -> bool:
         """Record the first of the photos of `_record_later` whose time has come; whether there were any."""
-        due = self._record_at()
-        if due is None or due > self._parts.now():
+        if not self._has_come(self._record_at()):
             return False
         _, photos = self._unrecorded[0]
         late = [(path, facts) for path, facts in photos if self._is_on_its_way(path)]
@@ -539,8 +541,7 @@ class Arrivals:
 
         What follows from that comes when it is on disk.
         """
-        due = self._queue_at()
-        if due is None or due > self._parts.now():
+        if not self._has_come(self._queue_at()):
             return False
         some = tuple(islice(self._hashed, _BATCH))
         is_last = len(some) == len(self._hashed)  # whose wait for the disk is that of all before it, too

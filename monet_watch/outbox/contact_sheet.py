@@ -10,14 +10,13 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import matplotlib.style
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from PIL import Image
 
-from monet_watch.outbox.lettering import FONT, drawable, escaped, shortened
+from monet_watch.outbox.lettering import FONT, drawable, drawing, escaped, shortened
 from monet_watch.outbox.picture import srgb_profile
 from monet_watch.outbox.sheet_files import sheet_comment
 
@@ -177,7 +176,7 @@ def _paste(sheet: Image.Image, picture: Image.Image | None, place: _Place, left:
 
 def _lettered(head: Head, grid: _Grid, page: Sequence[_Place], height: int) -> Image.Image:
     """The page with all of its words, and room for the pictures."""
-    with matplotlib.style.context("default"):  # whatever the machine's own are
+    with drawing():
         words = _Words(grid.width, height)
         words.write(head.title, _MARGIN, 64, grid.width - 2 * _MARGIN, _TITLE, _INK)
         words.write(head.summary, _MARGIN, 146, grid.width - 2 * _MARGIN, _SUMMARY, _PALE)

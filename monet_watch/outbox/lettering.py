@@ -2,12 +2,17 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import cache
 from itertools import groupby
+from types import MappingProxyType
+from typing import Any
 
+import matplotlib
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
-__all__ = ["FONT", "drawable", "escaped", "shortened"]
+__all__ = ["FONT", "drawable", "drawing", "escaped", "shortened"]
 
 FONT = "DejaVu Sans"
 """It comes with matplotlib."""
@@ -27,6 +32,12 @@ _FONTS_FOR_OTHER_SCRIPTS = (
     "Malgun Gothic",
     "Unifont",
 )
+
+
+def drawing(changes: Mapping[Any, Any] = MappingProxyType({})) -> AbstractContextManager[None]:
+    """Inside, matplotlib has its own defaults, whatever this machine's users have set, but for ``changes``."""
+    defaults: dict[Any, Any] = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+    return matplotlib.rc_context({**defaults, **changes})
 
 
 def escaped(text: str) -> str:

@@ -8,16 +8,14 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from monet_watch.engine.events import Losses
-from monet_watch.outbox.lettering import FONT, drawable, escaped, shortened
+from monet_watch.outbox.lettering import FONT, drawable, drawing, escaped, shortened
 from monet_watch.recipes import Recipe
 
 __all__ = ["CONVERGED_WITHIN", "convergence", "plot_losses"]
@@ -89,7 +87,7 @@ def plot_losses(
     """
     began = sizes[-1][0] if sizes else 1
     converged = convergence([losses.total for losses in curve], began)
-    with matplotlib.rc_context(_parameters()):
+    with drawing(_style()):
         figure = Figure(figsize=(_WIDTH / _DPI, _HEIGHT / _DPI), dpi=_DPI, facecolor="white")
         FigureCanvasAgg(figure)
         axes = figure.add_axes((_LEFT, _BOTTOM, _RIGHT - _LEFT, _TOP - _BOTTOM))
@@ -104,11 +102,8 @@ def plot_losses(
     return file.getvalue()
 
 
-def _parameters() -> dict[Any, Any]:
-    """The library's own defaults, whatever this machine's users have set, but for these."""
-    defaults = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+def _style() -> dict[str, object]:
     return {
-        **defaults,
         "font.family": [FONT],
         "font.size": 11,
         "text.color": _INK,

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import daemon, time_to_picture
+from tests.end_to_end.house import uncounted
 
 pytestmark = pytest.mark.slow
 
@@ -26,8 +27,7 @@ def run(tiny_weights, tmp_path):
     def run_script(name, *arguments):
         common = ("--weights", str(tiny_weights.path), "--threads", "1", "--output", str(tmp_path))
         command = [sys.executable, "-m", f"benchmarks.{name}", *common, *arguments]
-        uncounted = {key: value for key, value in os.environ.items() if key != "COVERAGE_PROCESS_CONFIG"}  # it is slow
-        environment = {**uncounted, "OMP_NUM_THREADS": "1"}
+        environment = {**uncounted(os.environ), "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return tmp_path

@@ -26,7 +26,18 @@ from monet_watch.outbox.gallery.gallery import GALLERY_NAME, PAGE_NAME
 from monet_watch.outbox.record import PaintingRecord
 from monet_watch.outbox.sheet_files import SHEET_NAME
 
-__all__ = ["PROGRAM", "Apart", "DaemonProcess", "Home", "Photos", "children", "hear_signals", "program", "wait_until"]
+__all__ = [
+    "PROGRAM",
+    "Apart",
+    "DaemonProcess",
+    "Home",
+    "Photos",
+    "children",
+    "hear_signals",
+    "program",
+    "uncounted",
+    "wait_until",
+]
 
 PROGRAM = Path(sys.executable).with_name("monet-watch")
 LIMIT_SECONDS = 400.0  # generous: a shared machine may take minutes to load torch
@@ -55,6 +66,11 @@ def environment(**more: str) -> dict[str, str]:
     """The environment of a child: one thread for torch, and nothing of a service manager that runs the tests."""
     inherited = {key: value for key, value in os.environ.items() if key not in ("NOTIFY_SOCKET", "STATE_DIRECTORY")}
     return {**inherited, "OMP_NUM_THREADS": "1", **more}
+
+
+def uncounted(environ: Mapping[str, str]) -> dict[str, str]:
+    """That environment for a child whose lines do not count as covered: counting takes a third of its time."""
+    return {key: value for key, value in environ.items() if key != "COVERAGE_PROCESS_CONFIG"}
 
 
 def program(*arguments: str | Path, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
@@ -93,14 +109,14 @@ class DaemonProcess:
     """``monet-watch run`` as a process, between entering and leaving this context manager.
 
     It leads a process group of its own, as a program does that a terminal's shell has started. Its lines, and those of
-    its workers, do not count as covered: counting them takes a third of their time, and most have tests of their own.
+    its workers, are `uncounted`: most have tests of their own.
     """
 
     def __init__(self, home: "Home", *arguments: str, **env: str) -> None:
         self.events: list[Event] = []
         self.returncode: int | None = None
         self._command = [PROGRAM, "run", "--config", home.config, "--console", "json", *arguments]
-        self._env = {key: value for key, value in environment(**env).items() if key != "COVERAGE_PROCESS_CONFIG"}
+        self._env = uncounted(environment(**env))
         self._lines: list[str] = []
         self._arrived = threading.Condition()
 
