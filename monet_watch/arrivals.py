@@ -703,18 +703,8 @@ class Arrivals:
             return
         if is_scanned:
             self._settings_scanned[path] = facts
-        if facts.size == 0 and path.suffix.lower() in (".yaml", ".yml") and self._is_still(path, facts):
-            self._parts.settling.gone(path)  # an empty file is a valid one, and nothing more may follow
-            self._settings_whole(path, facts)
-            return
         self._settings_pending.add(path)
         self._parts.settling.saw(path, facts, self._parts.now(), closed)
-
-    def _is_still(self, path: PurePosixPath, facts: FileFacts) -> bool:
-        """Whether the file is as a scan has found it: it may have been written since."""
-        with suppress(InboxGoneError):
-            return self._look(path) == facts
-        return False
 
     def _settings_whole(self, path: PurePosixPath, facts: FileFacts) -> None:
         first_look = path not in self._settings_seen

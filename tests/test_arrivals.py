@@ -73,6 +73,30 @@ def test_settings_that_a_scan_found_empty_and_that_are_so_anew_hold_nothing_up(h
     assert house.states("a.jpg") == ["queued"]
 
 
+def test_settings_that_are_empty_while_they_are_written_anew_change_nothing(busy_house):
+    busy_house.drop("style.yaml", b"steps: 3\n")
+    busy_house.drop("a.jpg")
+    busy_house.rest()
+    painted = busy_house.jobs("a.jpg")
+    assert [job.state for job in painted] == [JobState.DONE]
+    busy_house.drop("style.yaml", b"", closed=False)
+    busy_house.advance(1.9)
+    assert busy_house.jobs("a.jpg") == painted
+    busy_house.drop("style.yaml", b"steps: 3\n")
+    busy_house.rest()
+    assert busy_house.jobs("a.jpg") == painted
+
+
+def test_settings_that_stay_empty_are_those_of_the_folders_above(house):
+    house.drop("style.yaml", b"steps: 3\n")
+    house.drop("trip/style.yaml", b"steps: 4\n")
+    house.drop("trip/a.jpg")
+    house.rest()
+    house.drop("trip/style.yaml", b"", closed=False)
+    house.rest()
+    assert '"steps": 3,' in house.jobs("trip/a.jpg")[0].settings
+
+
 def test_a_style_picture_that_stays_empty_is_told_and_holds_its_photos_until_something_is_written(house):
     house.drop("trip/style.png", b"", closed=False)
     house.drop("trip/a.jpg")
