@@ -13,7 +13,8 @@ from typing import Literal
 
 from monet_watch.errands import Errands
 from monet_watch.errors import OutboxError, PhotoError
-from monet_watch.inbox.survey import InboxGoneError, read_photo
+from monet_watch.inbox.settle import FileFacts
+from monet_watch.inbox.survey import InboxGoneError, look, read_photo
 from monet_watch.outbox.files import flush, make_folders, sync_folder, write_whole
 
 __all__ = ["Aftercare", "Caretaker", "LookedAfter"]
@@ -36,27 +37,25 @@ class Aftercare:
         """
         if self.after == "keep":
             return ""
-        data = self._read(photo)
-        if data is None or hashlib.sha256(data).hexdigest() != sha256:
+        found = self._read(photo)
+        if found is None or hashlib.sha256(found[0]).hexdigest() != sha256:
             return ""  # gone, or a later photo of the same name, which is another story
         try:
-            return self._move(photo, data) if self.after == "move" else self._delete(photo)
+            return self._move(photo, *found) if self.after == "move" else self._delete(photo, found[1])
         except OSError as error:
             remedy = "Check the permissions of the inbox and of the archive, or set after: keep."
             raise OutboxError(f"{photo} cannot be put away: {error.strerror or error}.", remedy) from error
 
-    def _move(self, photo: PurePosixPath, data: bytes) -> str:
+    def _move(self, photo: PurePosixPath, data: bytes, facts: FileFacts) -> str:
         archived = self._put_away(photo, data)
-        self._remove(photo)
-        return f"The photo was moved to {archived}."
+        return f"The photo was moved to {archived}." if self._remove(photo, facts) else ""
 
-    def _delete(self, photo: PurePosixPath) -> str:
-        self._remove(photo)
-        return "The photo was deleted."
+    def _delete(self, photo: PurePosixPath, facts: FileFacts) -> str:
+        return "The photo was deleted." if self._remove(photo, facts) else ""
 
-    def _read(self, photo: PurePosixPath) -> bytes | None:
+    def _read(self, photo: PurePosixPath) -> tuple[bytes, FileFacts] | None:
         try:
-            return read_photo(self.inbox, photo, self.limit_bytes)[0]
+            return read_photo(self.inbox, photo, self.limit_bytes)
         except (PhotoError, InboxGoneError):
             return None  # the next scan sees it again
 
@@ -90,10 +89,20 @@ class Aftercare:
             facts = (self.inbox / photo).stat()
             os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
-    def _remove(self, photo: PurePosixPath) -> None:
+    def _remove(self, photo: PurePosixPath, facts: FileFacts) -> bool:
+        """Remove the photo that was read, with these ``facts``, and not one that has come in its place since."""
+        if not self._is_still(photo, facts):
+            return False
         path = self.inbox / photo
         path.unlink(missing_ok=True)
         sync_folder(path.parent)
+        return True
+
+    def _is_still(self, photo: PurePosixPath, facts: FileFacts) -> bool:
+        try:
+            return look(self.inbox, photo) == facts
+        except (PhotoError, InboxGoneError):
+            return False  # the next scan sees it again
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from monet_watch import aftercare as module
 from monet_watch.aftercare import Aftercare
 from monet_watch.errors import OutboxError
+from monet_watch.outbox.files import write_whole
 
 PHOTO = PurePosixPath("trip/a.jpg")
 DATA = b"the photo"
@@ -51,6 +53,19 @@ def test_a_later_photo_of_the_same_name_stays(tmp_path, original, after):
     original.write_bytes(b"another one")
     assert aftercare(tmp_path, after)(PHOTO, SHA256) == ""
     assert original.read_bytes() == b"another one"
+
+
+@pytest.mark.parametrize("replaced", [os.replace, lambda source, target: target.write_bytes(source.read_bytes())])
+def test_a_photo_that_is_replaced_while_the_painted_one_is_put_away_stays(tmp_path, original, monkeypatch, replaced):
+    def write_slowly(path: Path, data: bytes) -> None:
+        write_whole(path, data)
+        later = tmp_path / "later"
+        later.write_bytes(b"a later one")
+        replaced(later, original)
+
+    monkeypatch.setattr(module, "write_whole", write_slowly)
+    assert aftercare(tmp_path, "move")(PHOTO, SHA256) == ""
+    assert original.read_bytes() == b"a later one"
 
 
 @pytest.mark.parametrize("after", ["move", "delete"])
