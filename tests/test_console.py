@@ -433,6 +433,11 @@ def test_why_nothing_is_painted_is_told_below_the_counts_and_to_programs():
     assert overview_json(overview())["resting"] is None
 
 
+def test_why_the_config_is_not_in_force_is_told_in_full():
+    fault = "The config stays as it was: /etc/monet-watch/config.yaml:4:17: settle_seconds: must be a number, not 'x'"
+    assert fault in " ".join(rendered(replace(overview(queued()), config_fault=fault), width=60))
+
+
 def test_what_keeps_paintings_waiting_until_it_passes_is_told_with_the_time_of_the_next_try():
     later = replace(queued("large.jpg"), reason="Too little memory.", kind="OutOfMemory", put_off=3, retry_at=NOW + 60)
     held = replace(overview(queued(), later), put_off=(later,), trouble="The outbox cannot be written.")

@@ -72,8 +72,8 @@ class _View:
         return self.height is None or self.height >= _SURELY_HIGH
 
     def lines(self, console: Console, width: int) -> Block:
-        head = [*self._title(width), *_counts(self.overview, width, self.now), *_remarks(self.overview, width)]
         wrap = _Wrap(console, width, limit=None if self.height is None else 2)
+        head = [*self._title(width), *_counts(self.overview, width, self.now), *_remarks(self.overview, wrap)]
         head += [*self._troubled(wrap), *self._watched(wrap)]
         sections = self._sections(console, width)
         airy = self._airy
@@ -183,10 +183,10 @@ def _counts(overview: Overview, width: int, now: float) -> Block:
     return packed(parts, " · ", width) or [Text("No photos yet: whatever is dropped into the inbox is painted.")]
 
 
-def _remarks(overview: Overview, width: int) -> Block:
+def _remarks(overview: Overview, wrap: "_Wrap") -> Block:
     """Why nothing is painted, if somebody wanted it so, and why the config's file is not in force."""
     texts = filter(None, (overview.resting, overview.config_fault))
-    return [Text(shortened(printable(text), width), style="yellow") for text in texts]
+    return [line for text in texts for line in wrap(text, "yellow", indent=0)]
 
 
 @dataclass(frozen=True, slots=True)
