@@ -639,18 +639,11 @@ def _folder_of_inbox(folder: Path | None, inbox: Path) -> PurePosixPath:
 
 
 def _check_all(folders: "FolderSettings", wanted: PurePosixPath) -> "ResolvedSettings":
-    """Resolve every folder that has settings, and return those of ``wanted``. Raises SettingsError with all faults."""
-    faults: dict[str, None] = {}
-    resolved = None
-    for folder in dict.fromkeys([*folders.folders_with_settings(), wanted]):
-        try:
-            found = folders.resolve(folder)
-            resolved = found if folder == wanted else resolved
-        except SettingsError as error:
-            faults.update(dict.fromkeys(error.faults))
-    if faults or resolved is None:
-        raise SettingsError(next(iter(faults)), faults=tuple(faults))
-    return resolved
+    """Look at every folder that has settings, and return those of ``wanted``. Raises SettingsError with all faults."""
+    faults = folders.faults([*folders.folders_with_settings(), wanted])
+    if faults:
+        raise SettingsError(faults[0], faults=faults)
+    return folders.resolve(wanted)
 
 
 def _print_settings(folder: PurePosixPath, resolved: "ResolvedSettings") -> None:

@@ -43,6 +43,7 @@ from monet_watch.styles.library import (
     StyleSource,
     is_picture_name,
     read_inside,
+    read_style,
     readable,
 )
 from monet_watch.yamlfile import LIMIT_BYTES, Document, KeyPath, Position, load, load_value
@@ -328,6 +329,19 @@ class FolderSettings:
             if any(is_settings_file(name) or is_style_picture(name) for name in names):
                 found.append(PurePosixPath(Path(folder).relative_to(self._inbox).as_posix()))
         return tuple(sorted(found))
+
+    def faults(self, folders: Iterable[PurePosixPath]) -> tuple[str, ...]:
+        """Return whatever keeps photos of the ``folders`` from being painted, in their settings or style pictures."""
+        faults: dict[str, None] = {}
+        read = set[StyleSource]()
+        for folder in dict.fromkeys(folders):
+            try:
+                for source in set(self.resolve(folder).styles) - read:
+                    read_style(source)
+                    read.add(source)
+            except SettingsError as error:
+                faults.update(dict.fromkeys(error.faults))
+        return tuple(faults)
 
     def _level(self, folder: PurePosixPath) -> _Level:
         if folder not in self._levels:

@@ -111,6 +111,13 @@ def test_check_refuses_what_is_no_folder_of_the_inbox(folder, name):
     assert "is no folder of the inbox" in answer.stderr
 
 
+def test_check_tells_of_a_style_picture_that_is_empty(folder):
+    (folder / "inbox" / "trip" / "style.png").touch()
+    answer = call("check", "--config", "config.yaml")
+    assert answer.exit_code == EXIT_SETTINGS
+    assert answer.stderr.startswith("trip/style.png: it is empty")
+
+
 def test_check_shows_every_setting_and_the_style(folder):
     rows = {
         line.split()[0]: line for line in call("check", "--config", "config.yaml").stdout.splitlines() if line.strip()

@@ -600,6 +600,14 @@ def test_the_folders_with_settings_are_listed_without_hidden_and_linked_ones(inb
     assert folders.folders_with_settings() == (ROOT, PurePosixPath("a/b"), PurePosixPath("d"))
 
 
+def test_a_style_picture_that_cannot_be_read_is_a_fault_of_its_folder_told_once(inbox, folders):
+    put(inbox / "a/style.jpg", "")
+    put(inbox / "a/b/style.yaml", "steps: 5\n")
+    put(inbox / "c/style.yaml", "stepz: 5\n")
+    found = folders.faults(folders.folders_with_settings())
+    assert [fault.split(" ")[0] for fault in found] == ["a/style.jpg:", "c/style.yaml:1:1:"]
+
+
 # One painting from the command line.
 
 

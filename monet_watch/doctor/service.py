@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from monet_watch.claim import OutboxClaim
 from monet_watch.daemon import HEARTBEAT_SECONDS
 from monet_watch.doctor.findings import Finding, Premises, fine, note, wrong
-from monet_watch.errors import AlreadyRunningError, SettingsError
+from monet_watch.errors import AlreadyRunningError
 from monet_watch.finding import read_ledger
 from monet_watch.household import folder_settings
 from monet_watch.ledger import CONFIG_FAULT_KEY, HEARTBEAT_KEY
@@ -36,15 +36,10 @@ def run_systemctl(*arguments: str) -> str | None:
 
 
 def check_settings(premises: Premises) -> Iterator[Finding]:
-    """Whether the settings of every folder of the inbox can be used."""
+    """Whether the settings and the style pictures of every folder of the inbox can be used."""
     settings = folder_settings(premises.config)
     folders = settings.folders_with_settings()
-    faults: dict[str, None] = {}
-    for folder in folders:
-        try:
-            settings.resolve(folder)
-        except SettingsError as error:
-            faults.update(dict.fromkeys(error.faults))
+    faults = settings.faults(folders)
     for fault in faults:
         yield wrong("settings", fault, "Its folder waits until it is mended; `monet-watch check` tells of it, too.")
     if not faults:

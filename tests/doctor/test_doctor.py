@@ -348,6 +348,10 @@ class TestService:
         assert [each.text.split(" ")[0] for each in found] == ["trip/style.yaml:1:1:", "trip/style.yaml:2:5:"]
         assert {each.verdict for each in found} == {Verdict.WRONG}
 
+    def test_a_style_picture_that_is_empty_is_told(self, house, tmp_path):
+        (tmp_path / "inbox/style.jpg").touch()
+        assert only_wrong(check_settings, house()).text.startswith("style.jpg: it is empty")
+
     def test_a_daemon_that_goes_round_is_fine_and_one_that_hangs_is_not(self, house, tmp_path):
         assert verdicts(check_daemon, house()) == [Verdict.NOTE]
         with single_instance(tmp_path / "state"), Ledger.open(tmp_path / "state" / LEDGER_NAME) as ledger:
