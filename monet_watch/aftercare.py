@@ -22,12 +22,16 @@ __all__ = ["Aftercare", "Caretaker", "LookedAfter"]
 
 @dataclass(frozen=True, slots=True)
 class Aftercare:
-    """Does with originals what the settings say. ``archive`` is needed where ``after`` is ``move``."""
+    """Does with originals what the settings say. ``archive`` is needed where ``after`` is ``move``.
+
+    ``check`` raises OutboxError where that folder is not the archive, such as while its share is not mounted.
+    """
 
     inbox: Path
     after: Literal["keep", "move", "delete"]
     archive: Path | None
     limit_bytes: int
+    check: Callable[[], None] = lambda: None
 
     def __call__(self, photo: PurePosixPath, sha256: str) -> str:
         """Treat ``photo`` (relative to the inbox) and return in words what was done; empty if nothing was.
@@ -66,6 +70,7 @@ class Aftercare:
         the original. It may not have come to flush it either.
         """
         assert self.archive is not None
+        self.check()
         for target in self._targets(photo, data):
             make_folders(target.parent, self.archive)
             if not os.path.lexists(target):

@@ -34,7 +34,16 @@ from monet_watch.inbox.presence import Presence
 from monet_watch.inbox.settle import Settling
 from monet_watch.inbox.survey import Hashed, HashFailed, InboxGone, InboxGoneError, Scanned, Surveyor
 from monet_watch.inbox.watch import Mode, WatchdogWatch
-from monet_watch.ledger import CONFIG_FAULT_KEY, INBOX_KEY, LEDGER_NAME, OUTBOX_KEY, Job, Ledger, Overview
+from monet_watch.ledger import (
+    ARCHIVE_KEY,
+    CONFIG_FAULT_KEY,
+    INBOX_KEY,
+    LEDGER_NAME,
+    OUTBOX_KEY,
+    Job,
+    Ledger,
+    Overview,
+)
 from monet_watch.notices import Level, Listener, Notice
 from monet_watch.outbox.files import Outbox, make_folders
 from monet_watch.outbox.gallery.curator import Curator, rebuild
@@ -270,6 +279,11 @@ def _outbox(config: Config, ledger: Ledger) -> Outbox:
     return Outbox(config.outbox, config.stages_kept, whereabouts.check)
 
 
+def _whereabouts_of_archive(archive: Path, ledger: Ledger) -> Whereabouts:
+    noted = ledger.noted(ARCHIVE_KEY) or ""
+    return Whereabouts(archive, noted, lambda text: ledger.note(ARCHIVE_KEY, text), "archive")
+
+
 def _make_folder(folder: Path, key: str) -> None:
     try:
         make_folders(folder, folder)
@@ -353,6 +367,8 @@ class _Rooms:
     def caretaker(self) -> Caretaker:
         config = self.config
         aftercare = Aftercare(config.inbox, config.after, config.archive, self.limit_bytes)
+        if config.archive is not None and config.after == "move":
+            aftercare = replace(aftercare, check=_whereabouts_of_archive(config.archive, self.ledger).check)
         return Caretaker(aftercare, self.outbox.surely_holds, self.house.mailbox.post)
 
     def with_reports(self, stack: ExitStack) -> "_Rooms":

@@ -57,6 +57,7 @@ from monet_watch.ledger_schema import SCHEMA, TO_BE_PAINTED, UNFINISHED
 from monet_watch.sketch import Sketch
 
 __all__ = [
+    "ARCHIVE_KEY",
     "BATCH_PAUSE_SECONDS",
     "CONFIG_FAULT_KEY",
     "HEARTBEAT_KEY",
@@ -104,6 +105,9 @@ INBOX_KEY = "inbox"
 
 OUTBOX_KEY = "outbox"
 """The note that says on which mount the outbox lies, as `Whereabouts` writes it."""
+
+ARCHIVE_KEY = "archive"
+"""The note that says the same of the archive."""
 
 _WATCH_KEY = "watch"  # of the note of how the inbox is watched
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -99,6 +100,16 @@ def test_an_archive_that_cannot_be_written_leaves_the_original_where_it_is(tmp_p
     with pytest.raises(OutboxError, match="cannot be put away"):
         aftercare(tmp_path, "move")(PHOTO, SHA256)
     assert original.read_bytes() == DATA
+
+
+def test_while_the_archive_is_away_the_original_stays_and_nothing_is_made_in_its_place(tmp_path, original):
+    def check() -> None:
+        raise OutboxError("The archive is not mounted.")
+
+    with pytest.raises(OutboxError, match="not mounted"):
+        replace(aftercare(tmp_path, "move"), check=check)(PHOTO, SHA256)
+    assert original.read_bytes() == DATA
+    assert not (tmp_path / "archive").exists()
 
 
 def test_a_photo_in_an_archive_full_of_its_names_stays_where_it_is(tmp_path, original):

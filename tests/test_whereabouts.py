@@ -67,6 +67,19 @@ def test_where_somebody_has_put_something_is_the_outbox(house, restarted):
     outbox.write(FOLDER, "cat.png", b"x")
 
 
+def test_an_archive_is_told_by_its_name_and_may_be_missing_altogether(house, tmp_path):
+    share, notes = tmp_path / "share", []
+    archive = share / "archive"
+    house.system.mount(share)
+    Whereabouts(archive, "", notes.append, "archive").check()
+    house.system.unmount(share)
+    with pytest.raises(OutboxError, match=rf"The archive .* does not lie on {share} any more"):
+        Whereabouts(archive, notes[0], notes.append, "archive").check()
+    house.system.mount(share)
+    Whereabouts(archive, notes[0], notes.append, "archive").check()
+    assert len(notes) == 1
+
+
 @pytest.mark.parametrize("noted", ["", "{", "[1]", '{"outbox": "/another", "mount": "/mnt"}', '{"mount": 1}'])
 def test_an_outbox_of_which_nothing_is_known_lies_where_it_belongs(house, noted):
     house.noted = noted

@@ -151,6 +151,25 @@ def test_while_the_archive_is_full_the_original_stays(home):
         assert (daemon.sees(home.archive) / "coffee.png").read_bytes() == data
 
 
+def test_no_original_goes_into_what_an_unmounted_archive_leaves_behind(home):
+    """A bind mount stands for the share."""
+    home.configure(after="move", archive=str(home.archive))
+    share = home.folder / "share"
+    share.mkdir()
+    mount = shlex.join(["mount", "--bind", str(share), str(home.archive)])
+    with Apart(home, mount) as daemon:
+        home.drop(Photos.cat, "cat.png")
+        daemon.wait_for("removed", "cat.png")
+        daemon.does(shlex.join(["umount", "-l", str(home.archive)]))
+        coffee = home.drop(Photos.coffee, "coffee.png")
+        is_told(daemon, "not mounted")
+        assert coffee.exists()
+        assert not list(home.archive.iterdir())
+        daemon.does(mount)
+        daemon.wait_for("removed", "coffee.png")
+    assert sorted(path.name for path in share.iterdir()) == ["cat.png", "coffee.png"]
+
+
 def test_an_inbox_that_can_only_be_read_is_painted(home):
     photo = home.drop(Photos.coffee)
     data = photo.read_bytes()
