@@ -1241,7 +1241,7 @@ class Ledger:
     def _place_in_queue(self, folder: PurePosixPath, priority: int) -> dict[str, Any]:
         """The columns that say when the turn of a photo of ``folder`` comes, which is queued at this moment."""
         now, under_way, lane = self._now(), self._round_under_way(priority), _stored(folder)
-        before = self._database.rows(_LAST_OF_LANE, lane, priority)
+        before = self._database.rows(_LAST_OF_LANE, lane, priority, now + BATCH_PAUSE_SECONDS)
         if before and abs(now - before[0]["queued_at"]) < BATCH_PAUSE_SECONDS:
             opened, turn = before[0]["opened"], 1 + max(before[0]["round"], under_way)
         else:
@@ -1342,8 +1342,9 @@ _WANTED = f"""
 """
 _IN_TURN = "ORDER BY priority DESC, round, opened DESC, queued_at, id"
 _QUEUED = f"WHERE state = 'queued' {_IN_TURN}"
+# What was queued at a later time than this is from before the clock was set back, and not the last.
 _LAST_OF_LANE = """
-    SELECT queued_at, round, opened FROM jobs WHERE state = 'queued' AND lane = ? AND priority = ?
+    SELECT queued_at, round, opened FROM jobs WHERE state = 'queued' AND lane = ? AND priority = ? AND queued_at < ?
     ORDER BY queued_at DESC, id DESC LIMIT 1
 """
 # One at a time may be painted of each path, and of each identity, and an index of each knows it, if asked alone.

@@ -548,6 +548,17 @@ class TestTurns:
 
             assert painted(ledger, 3) == ["0.jpg", "alone.jpg", "1.jpg"]
 
+    def test_a_clock_that_is_set_back_makes_nobody_wait_for_a_bulk(self, file):
+        clock = Hands()
+        with Ledger.open(file, clock) as ledger:
+            queue(ledger, PurePosixPath("bulk/before.jpg"), "before")
+            clock.time -= 3600
+            for number in range(100):
+                queue(ledger, PurePosixPath(f"bulk/{number}.jpg"), f"{number}")
+            queue(ledger, PurePosixPath("alone.jpg"), "alone")
+
+            assert "alone.jpg" in painted(ledger, 4)
+
     def test_the_list_of_what_comes_next_is_in_that_order(self, ledger):
         for name, priority in (("a/0", 0), ("a/1", 0), ("b/0", 0), ("c/0", 1)):
             queue(ledger, PurePosixPath(name), name, priority=priority)
