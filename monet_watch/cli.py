@@ -557,10 +557,14 @@ def resume(config: ConfigOption = None, inbox: InboxOption = None, outbox: Outbo
 
 def _ask(act: "Act", photos: list[str], settings: "Config") -> None:
     """Have the daemon do it, say what became of it, and end with an exit code."""
+    from monet_watch.config import state_folder
     from monet_watch.household import ask, photos_named
+    from monet_watch.ledger import LEDGER_NAME
     from monet_watch.requests import Request
+    from monet_watch.service import act_as_owner
 
     named = photos_named(settings, os.environ, photos, Path.cwd()) if photos else ()
+    act_as_owner(state_folder(settings, os.environ) / LEDGER_NAME)
     answer = ask(settings, os.environ, Request(act, named))
     for line in answer.text.splitlines():
         typer.echo(printable(line), err=not answer.fine)
@@ -582,12 +586,16 @@ def gallery(
 
     Example: monet-watch gallery --rebuild
     """
+    from monet_watch.config import state_folder
     from monet_watch.household import rebuild_gallery
+    from monet_watch.ledger import LEDGER_NAME
     from monet_watch.outbox.gallery.gallery import PAGE_NAME
+    from monet_watch.service import act_as_owner
 
     settings = _load(config, inbox, outbox)
     page = settings.outbox / PAGE_NAME
     if rebuild:
+        act_as_owner(state_folder(settings, os.environ) / LEDGER_NAME)
         count = rebuild_gallery(settings, os.environ)
         typer.echo(f"It shows {count} painting{'s' * (count != 1)}.")
     elif not page.is_file():
@@ -723,9 +731,11 @@ def fetch(
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     from monet_watch.household import weights_folder
+    from monet_watch.service import act_as_owner
     from monet_watch.weights import TORCHVISION_URL, fetch_torchvision
 
     folder = weights_folder(_load(config), os.environ)
+    act_as_owner(folder)
     columns = (TextColumn(source), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task(source, total=None)

@@ -343,7 +343,8 @@ def _require(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _nothing_yet(path) from error
     except OSError as error:
-        raise LedgerError(f"{path} cannot be read: {error.strerror or error}.", "Check its permissions.") from error
+        remedy = "Check its permissions, or ask as the user whom the daemon runs as, or as root."
+        raise LedgerError(f"{path} cannot be read: {error.strerror or error}.", remedy) from error
 
 
 def _nothing_yet(path: Path) -> LedgerError:

@@ -72,6 +72,7 @@ class RequestBox:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._stay: set[str] = set()  # of whom nobody here may remove them: at least nothing is done twice
 
     def leave(self, request: Request) -> str:
         """Leave ``request``, whole and on disk on return, behind all that wait; return its name for `collect`.
@@ -84,15 +85,14 @@ class RequestBox:
             self._folder.mkdir(parents=True, exist_ok=True)
             write_whole(self._folder / name, request.to_json())
         except (OSError, OutboxError) as error:
-            remedy = "Ask as the user whom the daemon runs as, and check the free space."
-            raise LedgerError(
-                f"Nothing can be asked of the daemon by way of {self._folder}: {error}", remedy
-            ) from error
+            why = f"{error.strerror or error}." if isinstance(error, OSError) else error.message
+            remedy = "Ask as the user whom the daemon runs as, or as root, and check the free space."
+            raise LedgerError(f"Nothing can be asked of the daemon by way of {self._folder}: {why}", remedy) from error
         return name
 
     def waiting(self) -> Iterator[tuple[str, Request]]:
         """Yield the requests with their names, the first left first; what is none of ours is removed."""
-        for name in sorted(self._names()):
+        for name in sorted(set(self._names()) - self._stay):
             try:
                 yield name, Request.from_json((self._folder / name).read_bytes())
             except FileNotFoundError:
@@ -127,8 +127,10 @@ class RequestBox:
         return [name for name in names if name.endswith(suffix) and _REQUEST.fullmatch(name.removesuffix(suffix))]
 
     def _remove(self, name: str) -> None:
-        with contextlib.suppress(OSError):
+        try:
             (self._folder / name).unlink(missing_ok=True)
+        except OSError:
+            self._stay.add(name)
 
 
 def _nothing(path: PurePosixPath) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "Notifier",
     "ReloadAsked",
     "StopAsked",
+    "act_as_owner",
     "held_since",
     "holder",
     "is_alive",
@@ -49,6 +50,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """What the system says of a disk, or a share of it, that is full."""
 
 _HOLDER_NAME = "lock.pid"
+_PROGRAM_FILES = (os.__file__, __file__)
 _LONGEST_STATUS_BYTES = 2000  # systemd ignores a datagram of more than 4096 bytes
 _SEND_SECONDS = 1.0
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")
@@ -181,6 +183,39 @@ def step_back(nice: int) -> None:
     if hasattr(os, "setpriority"):
         present = os.getpriority(os.PRIO_PROCESS, 0)
         os.setpriority(os.PRIO_PROCESS, 0, max(present, nice))
+
+
+def act_as_owner(path: Path) -> None:
+    """Where root asks, go on as the account to which what lies at ``path``, or else the folder above it, belongs.
+
+    What root made in a daemon's folders, the daemon of another account could neither change nor remove. An account that
+    cannot so much as read this program runs no daemon: then, and without the right to become another one, root goes on.
+    """
+    if os.name != "posix" or os.geteuid() != 0:
+        return
+    status = next(each for each in (path, *path.parents) if each.exists()).stat()
+    if status.st_uid == 0:
+        return
+    groups, group = os.getgroups(), os.getegid()
+    try:
+        os.setgroups(_groups_of(status.st_uid, status.st_gid))
+        os.setegid(status.st_gid)
+        os.seteuid(status.st_uid)
+    except OSError:
+        return
+    if not all(os.access(each, os.R_OK, effective_ids=True) for each in _PROGRAM_FILES):
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
+
+
+def _groups_of(user: int, group: int) -> list[int]:
+    import pwd
+
+    try:
+        return os.getgrouplist(pwd.getpwuid(user).pw_name, group)
+    except KeyError:  # an account that has no name here
+        return [group]
 
 
 def leave_no_core() -> None:

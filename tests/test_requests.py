@@ -1,5 +1,6 @@
 """What commands ask of the daemon: requests in files, what becomes of each in a house at work, and names of photos."""
 
+import errno
 import os
 from pathlib import Path, PurePosixPath
 
@@ -51,6 +52,17 @@ class TestRequestBox:
             box.answer(f"{number:012d}-ab.request", Answer(True, ""))
 
         assert len(list(tmp_path.iterdir())) == 50
+
+    def test_a_request_that_may_not_be_removed_is_done_once(self, tmp_path, monkeypatch):
+        box = RequestBox(tmp_path)
+        name = box.leave(Request(Act.PAUSE))
+
+        def refuse(self, missing_ok=False):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+        monkeypatch.setattr(Path, "unlink", refuse)
+        box.answer(name, Answer(True, "done"))
+        assert list(box.waiting()) == []
 
     def test_what_is_no_request_is_removed_and_harms_nobody(self, tmp_path):
         box = RequestBox(tmp_path)

@@ -1,21 +1,24 @@
 """The daemon as a service: real datagram sockets, real locks of other processes, real signals."""
 
 import fcntl
+import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import termios
 import threading
 import time
+from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 from filelock import FileLock
 
 from monet_watch.errors import AlreadyRunningError, LedgerError
-from monet_watch.service import LOCK_NAME, Notifier, StopAsked, is_held, single_instance, stop_signals
+from monet_watch.service import LOCK_NAME, Notifier, StopAsked, act_as_owner, is_held, single_instance, stop_signals
 
 GENEROUS_SECONDS = 30
 
@@ -342,3 +345,46 @@ def test_a_process_steps_back_as_far_as_is_wanted_and_never_forward(present, wan
     code += "; print(os.getpriority(os.PRIO_PROCESS, 0))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(told.stdout) == max(min(19, base + present), wanted, then)
+
+
+@pytest.fixture
+def place():
+    """A folder of another account, in one that everybody may enter: pytest's own is closed to others."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root can become another account")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        Path(folder, "state").mkdir()
+        os.chown(Path(folder, "state"), 4242, 4343)
+        yield Path(folder, "state")
+
+
+def made_in(place, monkeypatch, *program_files):
+    """Return whose the file is that a process made in ``place`` after root had asked; the program has these files."""
+    monkeypatch.setattr("monet_watch.service._PROGRAM_FILES", program_files)
+
+    def make():
+        act_as_owner(place / "ledger")
+        (place / "requests").mkdir()
+
+    process = multiprocessing.get_context("fork").Process(target=make)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    status = (place / "requests").stat()
+    return status.st_uid, status.st_gid
+
+
+def test_what_root_asks_for_makes_files_that_the_daemon_s_account_can_change(place, monkeypatch):
+    assert made_in(place, monkeypatch, "/bin/sh") == (4242, 4343)
+
+
+def test_what_is_root_s_own_stays_so_in_the_folder_of_another_account(place, monkeypatch):
+    (place / "ledger").touch()
+    assert made_in(place, monkeypatch, "/bin/sh") == (0, 0)
+
+
+def test_root_goes_on_where_the_account_cannot_read_the_program(place, monkeypatch):
+    private = place.parent / "program.py"
+    private.touch(0o600)
+    assert made_in(place, monkeypatch, "/bin/sh", private) == (0, 0)
