@@ -37,6 +37,7 @@ __all__ = ["ClusterSettings", "Config", "LogSettings", "NotifySettings", "load_c
 _COMMAND_LINE = "command line"
 _PROGRAM = "monet-watch"
 _DEVICES = ("auto", "cpu", "cuda", "cuda:0", "mps")  # the shapes that a device's name may have, for messages
+_CARD = ("gpu", "nvidia")  # what people call a graphics card; of the names, the nearest by its letters is cpu
 _DEVICE = re.compile(r"auto|cpu|(cuda|mps)(:(0|[1-9][0-9]?))?")
 _ADDRESS = re.compile(r"(ray://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")
 _WEIGHTS = ("oxford", "torchvision")
@@ -69,6 +70,8 @@ def _listed(value: object) -> object:
 
 
 def _device(name: str) -> str:
+    if name.casefold() in _CARD:
+        raise ValueError(f"{shown(name)} is not one of the choices; did you mean 'cuda'?")
     if not _DEVICE.fullmatch(name):
         raise choice_error(name, _DEVICES)
     return name

@@ -356,7 +356,8 @@ class Daemon:
         if not self._once or self._stop_at is not None or not (unpainted or self._inbox_away):
             return Outcome.FINE
         text = f"Photos that could not be painted: {unpainted}. The outbox, and `monet-watch status`, say why."
-        self._tell("problem", text, level=Level.ERROR)
+        away = "The inbox is away: whatever else lies in it was not painted."
+        self._tell("problem", away if self._inbox_away else text, level=Level.ERROR)
         return Outcome.PROBLEMS
 
     # Messages.

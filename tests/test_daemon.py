@@ -428,6 +428,7 @@ def test_once_ends_with_a_problem_when_the_inbox_goes_away_while_a_photo_settles
         house.advance(2)
         assert house.daemon.finished()
         assert house.daemon._outcome() is Outcome.PROBLEMS
+        assert "The inbox is away" in house.told("problem")[-1]
 
 
 # ---- what the service manager is told

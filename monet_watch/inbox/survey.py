@@ -537,7 +537,7 @@ def _facts_of_open(file: BinaryIO) -> FileFacts:
 
 
 def _inbox_gone(root: Path, reason: str) -> InboxGoneError:
-    remedy = "Bring it back, or mount it again; until then nothing in it counts as deleted."
+    remedy = "Make the folder, or mount its share; until then nothing in it counts as deleted."
     return InboxGoneError(f"The inbox {root} cannot be read: {reason}.", remedy)
 
 
