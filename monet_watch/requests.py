@@ -21,6 +21,7 @@ from monet_watch.faults import nearest
 from monet_watch.ledger import PAUSED_KEY, Job, JobState, Ledger
 from monet_watch.notices import Level, Listener, tell
 from monet_watch.outbox.files import Outbox, write_whole
+from monet_watch.printable import printable
 
 __all__ = ["REQUESTS_NAME", "Act", "Answer", "Desk", "Effects", "Request", "RequestBox", "known_photo"]
 
@@ -171,31 +172,34 @@ class Desk:
         """Do all that is asked for and answer it; return how many requests there were."""
         count = 0
         for name, request in self._box.waiting():
-            answer = self.do(request)
-            self._tell("asked", f"`{request.act}`: {answer.text}", level=Level.INFO if answer.fine else Level.WARNING)
-            self._box.answer(name, answer)
+            answers = self._answers(request)
+            for path, answer in answers:
+                level = Level.INFO if answer.fine else Level.WARNING
+                self._tell("asked", f"{answer.text.removesuffix('.')} (`{request.act}`).", path or "", level)
+            self._box.answer(name, _together([answer for _, answer in answers]))
             count += 1
         return count
 
-    def do(self, request: Request) -> Answer:
-        """Do what is asked for, and say what becomes of it."""
+    def _answers(self, request: Request) -> list[tuple[PurePosixPath | None, Answer]]:
+        """Do what is asked for, and say what becomes of it, of each photo that is named."""
+        return [(path, self._do(request.act, path)) for path in request.paths or (None,)]
+
+    def _do(self, act: Act, path: PurePosixPath | None) -> Answer:
         try:
-            return self._do(request)
+            match act, path:
+                case Act.PAUSE, _:
+                    return self._pause()
+                case Act.RESUME, _:
+                    return self._resume()
+                case Act.RETRY, None:
+                    return self._retry_all()
+                case Act.RETRY, PurePosixPath():
+                    return self._retry(path)
+                case Act.FORGET, PurePosixPath():
+                    return self._forget(path)
         except MonetWatchError as error:
             return Answer(False, str(error))
-
-    def _do(self, request: Request) -> Answer:
-        match request.act:
-            case Act.PAUSE:
-                return self._pause()
-            case Act.RESUME:
-                return self._resume()
-            case Act.RETRY if not request.paths:
-                return self._retry_all()
-            case Act.RETRY:
-                return _together([self._retry(path) for path in request.paths])
-            case Act.FORGET:
-                return _together([self._forget(path) for path in request.paths])
+        return Answer(False, "Nothing is named that could be done.")
 
     # Pause.
 
@@ -281,7 +285,8 @@ class Desk:
 
 
 def _together(answers: list[Answer]) -> Answer:
-    return Answer(all(answer.fine for answer in answers), "\n".join(answer.text for answer in answers))
+    """All of them as one, with a line for each, whatever a name in it holds."""
+    return Answer(all(answer.fine for answer in answers), "\n".join(printable(answer.text) for answer in answers))
 
 
 def known_photo(given: str, inbox: Path, ledger: Ledger, cwd: Path) -> PurePosixPath:

@@ -143,6 +143,11 @@ class TestRetry:
         answer = house.ask(retry("a.jpg", "z.jpg"))
 
         assert answer == Answer(False, "a.jpg will be tried again.\nz.jpg is not known.")
+        assert house.told("asked", "a.jpg") == ["a.jpg will be tried again (`retry`)."]
+        assert house.told("asked", "z.jpg") == ["z.jpg is not known (`retry`)."]
+
+    def test_a_line_break_in_a_name_is_shown_and_begins_no_line(self, house):
+        assert house.ask(forget("a\nb.jpg")) == Answer(False, "a\\nb.jpg is not known.")
 
     def test_one_that_is_being_painted_is_left_alone(self, tmp_path):
         with Rehearsal(tmp_path, automatic=False) as house:
