@@ -273,9 +273,11 @@ class Desk:
             return Answer(False, f"{path} is not known.")
         if any(job.state is JobState.RUNNING for job in jobs):
             return Answer(False, f"{path} is being painted; ask again when it is done, or after `monet-watch pause`.")
-        self._ledger.erase(path)
+        begun = [job.folder for job in self._ledger.erase(path) if job.folder and job.state is not JobState.DONE]
         with contextlib.suppress(OutboxError):
             self._outbox.clear_problem(path)
+            for folder in begun:
+                self._outbox.abandon(folder)
         self._effects.look_again(path)
         words = (
             "is forgotten: that it was seen, tried or painted. Its files stay; if the photo is in the inbox, it is new"

@@ -190,6 +190,27 @@ class TestForget:
         assert house.jobs("a.jpg") == ()
         assert house.problems() == []
 
+    def test_of_a_painting_that_was_begun_and_is_forgotten_no_stages_stay(self, tmp_path):
+        with Rehearsal(tmp_path, automatic=False) as house:
+            house.worker.ready()
+            house.drop("a.jpg")
+            house.rest()
+            house.worker.begin()
+            house.worker.step(2)
+            house.worker.snapshot()
+            house.ask(Request(Act.PAUSE))
+            house.rest()
+            assert (house.outbox / "a" / "progress_0002.png").exists()
+
+            assert house.ask(forget("a.jpg")).fine
+            house.ask(Request(Act.RESUME))
+            house.rest()
+            while house.worker.proceed():
+                pass
+            house.rest()
+
+            assert house.records() == [path.name for path in house.outbox.iterdir()] == ["a"]
+
     def test_what_is_being_painted_is_not_forgotten(self, tmp_path):
         with Rehearsal(tmp_path, automatic=False) as house:
             house.worker.ready()
