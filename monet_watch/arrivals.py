@@ -49,6 +49,7 @@ _SETTLING = "It was seen; it is taken when nobody has written to it for a while.
 _SEEN_MANY = "were seen; each is taken when nobody has written to it for a while."
 _QUEUED = "It is whole and waits for its turn."
 _QUEUED_MANY = "are whole and wait for their turn."
+_BROKEN = "The settings of this folder cannot be used, and its photos wait."
 _EMPTY = "It is empty; it is taken when something has been written to it."
 _INBOX = PurePosixPath()
 _MOMENT_SECONDS = 0.1  # for which a bulk may take the loop at a time
@@ -56,6 +57,7 @@ _GATHER_SECONDS = 0.1  # the longest that a photo waits for others that are bein
 _PART = 400  # photos that are worked off together
 _BATCH = 1000  # photos that are queued together: each time, all of an index is written anew
 _MANY = 20  # photos of a folder, at once, that are told of in one line
+_CLEAR_AGAIN_SECONDS = 30.0  # between two tries to remove a report that could not be removed
 _UNRECORDED_SECONDS = 5.0  # that a bulk may be on its way before the record tells of each of its photos
 _Seen = tuple[PurePosixPath, FileFacts]
 _UNFINISHED = (JobState.WAITING, JobState.QUEUED, JobState.PROBLEM)
@@ -101,6 +103,8 @@ class Arrivals:
         self._settings_scanned: dict[PurePosixPath, FileFacts] = {}
         self._broken: dict[PurePosixPath, tuple[str, ...]] = {}
         self._cleared: set[PurePosixPath] = set()
+        self._uncleared: dict[PurePosixPath, None] = {}  # whose reports could not be removed
+        self._clear_at = 0.0
         self._shares_missing: tuple[PurePosixPath, ...] = ()
 
     @property
@@ -126,7 +130,8 @@ class Arrivals:
         """When `tend` has something to do, on the monotonic clock."""
         if self._comparisons:
             return self._parts.now()
-        dues = [self._parts.settling.next_due(), self._queue_at(), self._record_at()]
+        clear_at = self._clear_at if self._uncleared else None
+        dues = [self._parts.settling.next_due(), self._queue_at(), self._record_at(), clear_at]
         return min((due for due in dues if due is not None), default=None)
 
     def tend(self) -> None:
@@ -137,7 +142,8 @@ class Arrivals:
 
     def _tend_parts(self) -> bool:
         """Do a part of everything; whether there was anything to do."""
-        at_work = [self._look_again(), self._record_late(), self._queue_hashed(), bool(self._comparisons)]
+        at_work = [self._look_again(), self._record_late(), self._queue_hashed(), self._clear_late()]
+        at_work.append(bool(self._comparisons))
         if self._comparisons:
             self._compare(self._comparisons[0])
         return any(at_work)
@@ -253,8 +259,10 @@ class Arrivals:
             return
         self._parts.settling.gone(path)
         self._held.pop(path, None)
-        if any(job.state in _UNFINISHED for job in self._parts.ledger.known(path)):
-            self._clear_problem(path)  # a photo that waits may have one of the file that it replaced
+        states = [job.state for job in self._parts.ledger.known(path)]
+        if any(state in _UNFINISHED for state in states):
+            # A photo that waits may have one of the file that it replaced.
+            self._clear_problem(path, is_there=JobState.PROBLEM in states)
             for job in self._parts.ledger.forget(path):
                 self.abandon(job)
                 self._tell("removed", "It was removed from the inbox before it was painted.", job)
@@ -311,6 +319,7 @@ class Arrivals:
             self._clear_problem(job.path)
 
     def _write_report(self, path: PurePosixPath, reason: str, remedy: str) -> None:
+        self._uncleared.pop(path, None)
         try:
             self._parts.outbox.tell_problem(path, "This photo could not be painted.", reason, remedy)
         except OutboxError as trouble:
@@ -766,7 +775,8 @@ class Arrivals:
 
     def _recheck_broken(self) -> None:
         for folder in list(self._broken):
-            self._plan(folder)
+            if self._plan(folder) is None and not self._parts.outbox.tells_problem(folder / "style.yaml"):
+                self._report_broken(folder)
 
     def _plan(self, folder: PurePosixPath) -> Plan | None:
         """Return the folder's plan; None, told once, if its settings are broken."""
@@ -787,11 +797,14 @@ class Arrivals:
         if self._broken.get(folder) == error.faults:
             return
         self._broken[folder] = error.faults
-        text = "The settings of this folder cannot be used, and its photos wait."
-        self._tell("settings-broken", f"{text} {'; '.join(error.faults)}", folder / "style.yaml", Level.ERROR)
-        remedy = error.remedy or "Mend it; the photos that wait are then painted by themselves."
+        self._tell("settings-broken", f"{_BROKEN} {'; '.join(error.faults)}", folder / "style.yaml", Level.ERROR)
+        self._report_broken(folder)
+
+    def _report_broken(self, folder: PurePosixPath) -> None:
+        self._uncleared.pop(folder / "style.yaml", None)
+        remedy = "Mend it; the photos that wait are then painted by themselves."
         try:
-            self._parts.outbox.tell_problem(folder / "style.yaml", text, error.faults, remedy)
+            self._parts.outbox.tell_problem(folder / "style.yaml", _BROKEN, self._broken[folder], remedy)
         except OutboxError as trouble:
             self._tell("problem", str(trouble), folder, Level.ERROR)
 
@@ -801,7 +814,7 @@ class Arrivals:
             self._tell("settings-mended", "The settings can be used again.", folder / "style.yaml")
         if was_broken or folder not in self._cleared:
             self._cleared.add(folder)  # a report may be left from before a restart
-            self._clear_problem(folder / "style.yaml")
+            self._clear_problem(folder / "style.yaml", is_there=was_broken)
 
     def _clear_problems(self, folder: PurePosixPath, paths: Sequence[PurePosixPath]) -> None:
         """Clear what is told of photos right in ``folder``; before many, look whether there is anything."""
@@ -809,11 +822,32 @@ class Arrivals:
             for path in paths:
                 self._clear_problem(path)
 
-    def _clear_problem(self, path: PurePosixPath) -> None:
+    def _clear_problem(self, path: PurePosixPath, is_there: bool = False) -> None:
+        """Remove the report of ``path``; one that ``is_there`` may lie on a share that is not mounted at present.
+
+        Where that cannot be done it is tried again, which is told once for all of them.
+        """
         try:
+            if is_there:
+                self._parts.outbox.require()
             self._parts.outbox.clear_problem(path)
         except OutboxError as trouble:
-            self._tell("problem", str(trouble), path, Level.WARNING)
+            if not self._uncleared:
+                self._tell("problem", str(trouble), path, Level.WARNING)
+            self._uncleared[path] = None
+            self._clear_at = self._parts.now() + _CLEAR_AGAIN_SECONDS
+        else:
+            self._uncleared.pop(path, None)
+
+    def _clear_late(self) -> bool:
+        """Remove some of the reports that could not be removed, if it is time to try; whether there were any."""
+        if not self._uncleared or not self._has_come(self._clear_at):
+            return False
+        for path in list(islice(self._uncleared, _MANY)):
+            self._clear_problem(path, is_there=True)
+            if path in self._uncleared:
+                break
+        return True
 
 
 def _new_photos(photos: Iterable[_Seen]) -> list[NewPhoto]:

@@ -348,6 +348,55 @@ def test_a_report_on_settings_that_were_mended_while_nobody_ran_goes_away(tmp_pa
         assert house.records() == ["trip/a"]
 
 
+def take_away_the_outbox(house: Rehearsal) -> None:
+    """As a server does that is down: nothing in it can be reached."""
+    house.outbox.rename(house.folder / "away")
+    house.outbox.write_bytes(b"")
+
+
+def bring_back_the_outbox(house: Rehearsal) -> None:
+    house.outbox.unlink()
+    (house.folder / "away").rename(house.outbox)
+
+
+def test_reports_of_what_is_solved_while_the_outbox_is_away_go_when_it_is_back(house):
+    house.drop("trip/style.yaml", b"stepz: 3\n")
+    house.drop("trip/a.jpg")
+    drop_too_large(house, "b.jpg")
+    assert house.problems() == ["b.jpg.problem.txt", "trip/style.yaml.problem.txt"]
+    take_away_the_outbox(house)
+    house.drop("trip/style.yaml", b"steps: 3\n")
+    house.remove("b.jpg")
+    house.rest()
+    assert house.states("b.jpg") == []
+    assert len([text for text in house.told("problem") if "cannot be removed" in text]) == 1
+    bring_back_the_outbox(house)
+    house.advance(60)
+    assert house.problems() == []
+
+
+def test_a_report_that_is_wanted_again_by_the_time_the_outbox_is_back_stays(house):
+    drop_too_large(house, "b.jpg")
+    take_away_the_outbox(house)
+    house.remove("b.jpg")
+    house.rest()
+    bring_back_the_outbox(house)
+    drop_too_large(house, "b.jpg")
+    house.advance(60)
+    assert house.problems() == ["b.jpg.problem.txt"]
+
+
+def test_settings_that_break_while_the_outbox_is_away_are_reported_when_it_is_back(house):
+    take_away_the_outbox(house)
+    house.drop("trip/style.yaml", b"stepz: 3\n")
+    house.drop("trip/a.jpg")
+    house.rest()
+    bring_back_the_outbox(house)
+    house.advance(300)
+    assert house.problems() == ["trip/style.yaml.problem.txt"]
+    assert len(house.told("settings-broken")) == 1
+
+
 def test_a_style_picture_on_its_way_holds_the_photos_of_its_folder(house):
     house.drop("trip/style.jpg", b"the upper half", closed=False)
     house.advance(1.0)
