@@ -5,6 +5,7 @@ that was finished after the ledger's last word cannot be known to it, and is rea
 although it was at work at that time was forgotten on purpose, and stays so.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,9 +48,16 @@ class Reconciliation:
                 if contents.has_record and not self.ledger.is_painted(contents.folder):
                     self._read_back(contents.folder, last_word)
                 begun += [contents.folder] if contents.is_begun else []
+                if contents.has_reports:
+                    self._clear_settings_report(contents.folder)
         for folder in begun:
             if self.ledger.folder_owner(folder) is None:
                 self.outbox.remove_begun(folder)
+
+    def _clear_settings_report(self, folder: PurePosixPath) -> None:
+        """Nobody may look at the settings of ``folder`` again; where somebody does, what is wrong is told anew."""
+        with contextlib.suppress(OutboxError):
+            self.outbox.clear_problem(folder / "style.yaml")
 
     def _read_back(self, folder: PurePosixPath, last_word: float) -> None:
         try:

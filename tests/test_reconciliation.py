@@ -139,6 +139,21 @@ def test_the_outbox_is_looked_through_once_and_somebody_hears_of_it_in_each_fold
     assert len(heard) == len([".", "a", "a/b", "a/b/c"])
 
 
+def test_a_report_on_settings_that_were_removed_while_nobody_ran_goes_away_and_one_that_holds_comes_again(days):
+    with days.next() as house:
+        for folder in ("gone", "trip"):
+            house.drop(f"{folder}/style.yaml", b"stepz: 3\n")
+        house.drop("trip/sub/a.jpg")
+        house.rest()
+        reports = house.problems()
+        assert reports == [f"{folder}/style.yaml.problem.txt" for folder in ("gone", "trip", "trip/sub")]
+    shutil.rmtree(days.folder / "inbox" / "gone")
+    days.reconcile()
+    with days.next() as house:
+        house.rest()
+        assert house.problems() == reports[1:]
+
+
 class Claimed:
     """A claim on the outbox that counts how often it is renewed."""
 

@@ -228,11 +228,15 @@ def _are_own_stages(folder: str, names: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is in a ``folder`` of the outbox: a painting's record, or stages of ours and nothing else (``is_begun``)."""
+    """What is in a ``folder`` of the outbox: a painting's record, or stages of ours and nothing else (``is_begun``).
+
+    ``has_reports`` says whether any `Outbox.tell_problem` of what is right in that folder of the inbox is there.
+    """
 
     folder: PurePosixPath
     has_record: bool
     is_begun: bool
+    has_reports: bool
 
 
 class Outbox:
@@ -416,7 +420,8 @@ class Outbox:
             kept = _without_temporaries(path, names)
             folder = PurePosixPath(Path(path).relative_to(self.root))
             is_begun = bool(kept) and not folders and _are_own_stages(path, kept)
-            yield Contents(folder, RECORD_NAME in kept, is_begun)
+            has_reports = any(name.endswith(_PROBLEM_SUFFIX) for name in kept)
+            yield Contents(folder, RECORD_NAME in kept, is_begun, has_reports)
 
     def remove_begun(self, folder: PurePosixPath) -> None:
         """Remove a folder that holds stages of ours and nothing else, as far as that can be done.
