@@ -5,6 +5,7 @@ are finished in the meantime each is hung once. What cannot be written is told, 
 """
 
 import contextlib
+import os
 import threading
 import time
 from dataclasses import dataclass, field
@@ -156,7 +157,7 @@ class Curator:
         except Timeout:
             return orders  # somebody makes it anew, which takes a while
         except (MonetWatchError, OSError) as error:
-            self._trouble = f"The gallery cannot be written: {error}"
+            self._trouble = f"The gallery cannot be written: {_in_words(error)}"
             return orders
         except Exception as error:  # the boundary: whatever is wrong with the gallery, painting goes on
             self._trouble = f"The gallery is not complete: {type(error).__name__}: {error}"
@@ -178,6 +179,13 @@ class Curator:
             gallery.sweep()
         if orders.moment is not None:
             gallery.show(orders.moment)
+
+
+def _in_words(error: MonetWatchError | OSError) -> str:
+    if isinstance(error, MonetWatchError):
+        return str(error)
+    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return f"{place}{error.strerror or error}. Check the free space and the permissions of the outbox."
 
 
 def rebuild(root: Path, state: Path) -> int:
