@@ -247,15 +247,20 @@ class Arrivals:
         """A file was deleted or moved away; a folder's files are named one by one by the scan that follows.
 
         Raises InboxGoneError where the inbox is away: then nothing is gone, and neither is what lay on a share that is
-        not mounted.
+        not mounted, or in a folder that may not be read.
         """
         self._parts.presence.check()
         share = self._parts.presence.share_missing_above(path)
         if share is not None:
-            self._wait_for_share(path, share)
+            self._wait_to_be_seen(path, _not_mounted(share), "It is taken when its share is mounted again.")
             return
         if self._parts.sieve.kind(path) is Kind.SETTINGS:
             self._settings_gone(path)
+            return
+        try:
+            look(self._parts.inbox, path)
+        except UnreadablePhotoError as error:
+            self._wait_to_be_seen(path, error.message, "It is taken when that can be read again.")
             return
         self._parts.settling.gone(path)
         self._held.pop(path, None)
@@ -267,13 +272,12 @@ class Arrivals:
                 self.abandon(job)
                 self._tell("removed", "It was removed from the inbox before it was painted.", job)
 
-    def _wait_for_share(self, path: PurePosixPath, share: PurePosixPath) -> None:
+    def _wait_to_be_seen(self, path: PurePosixPath, reason: str, remedy: str) -> None:
+        """Nobody knows of ``path``: what waits, waits until a scan finds it again."""
         self._parts.settling.gone(path)
         self._held.pop(path, None)
-        reason = _not_mounted(share)
         for job in self._parts.ledger.known(path):
             if job.state in (JobState.WAITING, JobState.QUEUED) and job.reason != reason:
-                remedy = "It is taken when its share is mounted again."
                 self._parts.ledger.wait(path, size=job.size, mtime_ns=job.mtime_ns, reason=reason, remedy=remedy)
                 self._tell("waiting", f"{reason} {remedy}", path, Level.DEBUG)
 
@@ -698,7 +702,8 @@ class Arrivals:
 
     def _hold(self, path: PurePosixPath, facts: FileFacts) -> None:
         self._held[path] = facts
-        reason = f"The settings of its folder cannot be used: {'; '.join(self._broken[path.parent])}"
+        faults = "; ".join(self._broken[path.parent])
+        reason = f"The settings of its folder cannot be used: {faults}{'' if faults.endswith('?') else '.'}"
         remedy = "It is painted as soon as they are mended."
         job = self._parts.ledger.wait(
             path, size=facts.size, mtime_ns=facts.mtime_ns, reason=reason, remedy=remedy, kind="SettingsError"

@@ -59,6 +59,7 @@ _RETRY_WATCH_SECONDS = 15.0
 _LOOK_FOR_INBOX_SECONDS = 5.0  # while it is away
 _WATCH_PATIENCE_SECONDS = 600.0  # in which an inbox that is there must be watched, if it is ever to be
 _DESK_SECONDS = 1.0
+_UNSEEN_REMEDY = "Check its permissions and its disk; each look through the inbox tries it again."
 _DUE_IN_ANY_CASE = ("heartbeat", "watchdog", "claim", "tidy")  # at the end, too, when nothing else is tended to
 _FIRST_OUTAGE_SECONDS, _LONGEST_OUTAGE_SECONDS = 1.0, 30.0  # between two tries to use a ledger that cannot be used
 
@@ -405,7 +406,8 @@ class Daemon:
         """Tell what could not be looked at, once for as long as that is so."""
         for error in scanned.errors:
             if error not in self._not_seen:
-                self._tell("problem", f"It cannot be looked at: {error.reason}", error.path, Level.WARNING)
+                text = f"It cannot be looked at: {error.reason.rstrip('.')}. {_UNSEEN_REMEDY}"
+                self._tell("problem", text, error.path, Level.WARNING)
         elsewhere = {error for error in self._not_seen if not error.path.is_relative_to(scanned.sub)}
         self._not_seen = elsewhere | set(scanned.errors)
 

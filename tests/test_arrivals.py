@@ -17,7 +17,15 @@ from monet_watch.database import Database
 from monet_watch.errors import LedgerUnavailableError
 from monet_watch.inbox.hints import FolderGone
 from monet_watch.inbox.ignore import Kind
-from monet_watch.inbox.survey import Found, HashedFile, Scanned, SurveyMessage, Surveyor, look
+from monet_watch.inbox.survey import (
+    Found,
+    HashedFile,
+    Scanned,
+    SurveyMessage,
+    Surveyor,
+    UnreadablePhotoError,
+    look,
+)
 from monet_watch.ledger import JobState, Ledger
 from monet_watch.requests import Act, Request
 from monet_watch.workers.memory import tiny_png
@@ -992,3 +1000,25 @@ def test_a_painting_that_was_begun_and_is_wanted_in_another_way_leaves_no_stages
         house.turn()
         assert house.records() == ["trip/a"]
         assert house.record("trip/a").recipe.steps == 3
+
+
+def test_a_photo_in_a_folder_that_may_not_be_read_any_more_waits_and_is_taken_when_it_may(house, monkeypatch):
+    """It is found out when its turn comes."""
+    house.drop("shut/a.jpg")
+    house.rest()
+    assert house.states("shut/a.jpg") == ["queued"]
+
+    def refuse(root, path, *limits):
+        raise UnreadablePhotoError(f"{path} cannot be read: Permission denied.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("monet_watch.arrivals.look", refuse)
+        patch.setattr("monet_watch.dispatch.read_photo", refuse)
+        house.worker.ready()
+        house.turn()
+        [waiting] = house.jobs("shut/a.jpg")
+        assert (waiting.state, waiting.reason) == (JobState.WAITING, "shut/a.jpg cannot be read: Permission denied.")
+    house.advance(300)
+    house.rest()
+    assert house.states("shut/a.jpg") == ["running"]
+    assert house.told("removed") == []
