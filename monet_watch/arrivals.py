@@ -437,7 +437,7 @@ class Arrivals:
     def _settle(self, path: PurePosixPath, facts: FileFacts, closed: bool, is_new: bool = False) -> None:
         ledger = self._parts.ledger
         if not is_new and any(job.state is JobState.PROBLEM for job in ledger.known(path)):
-            ledger.forget(path)  # whoever touches a photo with a problem has its attempts counted anew
+            ledger.retry(path)  # whoever touches a photo with a problem has its attempts counted anew
         reason = _reason_to_settle(facts)
         job = ledger.wait(path, size=facts.size, mtime_ns=facts.mtime_ns, reason=reason)
         self._parts.settling.saw(path, facts, self._parts.now(), closed)

@@ -1,5 +1,6 @@
 """Which job goes where: attempts, deaths, deliveries that fail, copies, names that collide, and restarts."""
 
+import os
 import shutil
 import threading
 from pathlib import PurePosixPath
@@ -202,6 +203,31 @@ def test_a_photo_that_cannot_be_painted_gets_a_report_with_reason_and_remedy(hou
     assert (job.state, job.kind) == (JobState.PROBLEM, "NotAPhotoError")
     assert house.worker.jobs[0].photo.name == "a.jpg"
     assert house.states("trip/a.jpg") == ["problem"]
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_a_problem_that_had_been_begun_is_painted_in_its_place_when_it_is_tried_again(tmp_path, changes):
+    """Its stages are there: those of the same painting stay, those of another do not."""
+    with Rehearsal(tmp_path, automatic=False) as house:
+        house.worker.ready()
+        path = house.drop("a.jpg")
+        house.rest()
+        house.worker.begin()
+        house.worker.step(2)
+        house.worker.snapshot()
+        house.worker.fail("WorkerError", "Memory ran out.", "Use a smaller image_size.")
+        house.turn()
+        if changes:
+            house.drop("style.yaml", b"steps: 1\n")
+        else:
+            os.utime(path, ns=(0, 1))
+            house.advance(300)
+        house.rest()
+        while house.worker.proceed():
+            pass
+        house.rest()
+        assert house.records() == [entry.name for entry in house.outbox.iterdir()] == ["a"]
+        assert len(house.record("a").curve.total) == (1 if changes else 4)
 
 
 def test_a_problem_is_not_tried_again_by_scans_but_by_a_touch(house):
