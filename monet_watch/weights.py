@@ -21,9 +21,10 @@ import os
 import shutil
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -175,9 +176,10 @@ def fetch_torchvision(
     nothing is fetched; where another process is fetching them, this one waits for it. ``opener`` replaces urllib's
     own, which follows the proxy settings of the environment; ``pause`` is called with seconds.
 
-    Raises WeightsError where the server refuses, the connection stays broken, there is no room, or the SHA-256 does
-    not begin with ``sha256_prefix`` (then what was downloaded is removed).
+    Raises WeightsError where ``url`` is no address of the web, the server refuses, the connection stays broken, there
+    is no room, or the SHA-256 does not begin with ``sha256_prefix`` (then what was downloaded is removed).
     """
+    _require_address(url)
     with _disk_errors(folder), _only_one_fetch(folder):
         if not _is_kept(folder):
             whole = folder / _DOWNLOADED_FILE
@@ -319,6 +321,14 @@ def _keep_convolutions(folder: Path, whole: Path, origin: dict[str, str]) -> Non
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(folder / _RECORD_FILE)
+
+
+def _require_address(url: str) -> None:
+    with suppress(ValueError):
+        address = urllib.parse.urlsplit(url)
+        if address.scheme in ("http", "https") and address.hostname:
+            return
+    raise WeightsError(f"{url} is no address of the web.", "Name one that begins with https:// or http://.")
 
 
 class _DroppedError(Exception):

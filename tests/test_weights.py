@@ -425,3 +425,12 @@ def test_the_default_folder_is_the_user_s(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     if sys.platform == "linux":
         assert default_folder() == tmp_path / "monet-watch" / "weights"
+
+
+@pytest.mark.parametrize(
+    "url", ["mirror", "ftp://example.org/vgg19.pth", "file:///tmp/vgg19.pth", "http://[::1", "https:///x"]
+)
+def test_what_is_no_address_of_the_web_is_refused_at_once(tmp_path, url):
+    with pytest.raises(WeightsError, match="is no address") as caught:
+        fetch_torchvision(tmp_path / "weights", url=url, pause=lambda seconds: pytest.fail("it was tried again"))
+    assert "https://" in caught.value.remedy

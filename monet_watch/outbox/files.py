@@ -134,6 +134,8 @@ def make_folders(path: Path, root: Path) -> None:
 
 
 def _remedy(error: OSError) -> str:
+    if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
+        return "Move away what is in its place, or name another outbox."
     return f"Check the free space and the permissions of the outbox ({error.__class__.__name__})."
 
 

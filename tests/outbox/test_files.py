@@ -125,6 +125,13 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
+def test_whoever_finds_a_file_where_a_folder_is_to_be_is_told_to_move_it(tmp_path):
+    (tmp_path / "a").touch()
+    with pytest.raises(OutboxError) as caught:
+        Outbox(tmp_path).write(PurePosixPath("a/b"), "b.png", b"data")
+    assert caught.value.remedy.startswith("Move away")
+
+
 def test_what_interrupted_writes_left_is_removed_and_nothing_else(tmp_path):
     left = [tmp_path / ".monet-watch-0123.tmp", tmp_path / "deep" / "er" / ".monet-watch-4567.tmp"]
     kept = [tmp_path / "deep" / "a.tmp", tmp_path / ".monet-watch-note.txt", tmp_path / "deep" / "b.png"]
