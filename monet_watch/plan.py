@@ -91,13 +91,17 @@ def _digest(source: StyleSource) -> str:
     return hashlib.sha256(read_style(source)).hexdigest()
 
 
+_Made = tuple[ResolvedSettings, tuple[object, ...], Plan]  # a plan, with the settings and the marks of the style files
+
+
 class Planner:
-    """The plan of each folder of an inbox, made once until `refresh`."""
+    """The plan of each folder of an inbox, made once until `refresh`. Neighbours that inherit the same share one."""
 
     def __init__(self, settings: FolderSettings, weights: WeightsFile) -> None:
         self._settings = settings
         self._weights = weights
-        self._plans: dict[PurePosixPath, tuple[ResolvedSettings, tuple[object, ...], Plan]] = {}
+        self._plans: dict[PurePosixPath, _Made] = {}
+        self._latest: _Made | None = None
         self._fresh: set[PurePosixPath] = set()
 
     def plan(self, folder: PurePosixPath) -> Plan:
@@ -112,11 +116,15 @@ class Planner:
         self._fresh.clear()
 
     def _renew(self, folder: PurePosixPath) -> None:
-        """Make the plan again, unless the settings and the style files are what they were."""
+        """Make the plan again, unless the settings and the style files are what they were, here or a folder before."""
         resolved = self._settings.resolve(folder)
         marks = tuple(_mark(source.path) for source in resolved.styles)
-        if self._plans.get(folder, (None, None))[:2] != (resolved, marks):
-            self._plans[folder] = (resolved, marks, make_plan(resolved, self._weights))
+        for made in (self._plans.get(folder), self._latest):
+            if made is not None and made[:2] == (resolved, marks):
+                break
+        else:
+            made = (resolved, marks, make_plan(resolved, self._weights))
+        self._plans[folder] = self._latest = made
         self._fresh.add(folder)
 
 

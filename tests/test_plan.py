@@ -7,11 +7,12 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from monet_watch import plan as plan_module
 from monet_watch.errors import SettingsError
 from monet_watch.plan import Plan, Planner
 from monet_watch.recipes import SWIFT
 from monet_watch.settings import Defaults, FolderSettings
-from monet_watch.styles.library import StyleLibrary
+from monet_watch.styles.library import StyleLibrary, read_style
 from monet_watch.workers.base import WeightsFile
 from monet_watch.workers.memory import tiny_png
 
@@ -90,6 +91,21 @@ def test_a_plan_is_made_once_until_it_is_refreshed(inbox):
     assert plans.plan(PurePosixPath()) is before
     plans.refresh()
     assert plans.plan(PurePosixPath()).recipe.steps == 5
+
+
+def test_folders_that_inherit_the_same_share_one_plan_whose_style_is_read_once(inbox, monkeypatch):
+    """An inbox of ten thousand folders would else hold ten thousand, and read the picture as often."""
+    read = []
+    monkeypatch.setattr(plan_module, "read_style", lambda source: read.append(source) or read_style(source))
+    plans = planner(inbox)
+    (inbox / "other").mkdir()
+    first = plans.plan(PurePosixPath("other"))
+    assert plans.plan(PurePosixPath("trip")) is first
+    assert len(read) == 1
+    (inbox / "trip" / "style.yaml").write_text("steps: 5\n")
+    plans.refresh()
+    assert plans.plan(PurePosixPath("trip")).recipe.steps == 5
+    assert plans.plan(PurePosixPath("other")) is first
 
 
 def test_a_refresh_without_a_change_reads_no_style_again(inbox):
