@@ -203,10 +203,18 @@ def act_as_owner(path: Path) -> None:
         os.seteuid(status.st_uid)
     except OSError:
         return
-    if not all(os.access(each, os.R_OK, effective_ids=True) for each in _PROGRAM_FILES):
+    if not all(map(_can_be_read, _PROGRAM_FILES)):
         os.seteuid(0)
         os.setegid(group)
         os.setgroups(groups)
+
+
+def _can_be_read(file: str | Path) -> bool:
+    try:
+        Path(file).open("rb").close()
+    except OSError:
+        return False
+    return True
 
 
 def _groups_of(user: int, group: int) -> list[int]:
