@@ -294,7 +294,8 @@ class Dispatch:
     def _on_ready(self, place: Place, ready: WorkerReady) -> None:
         self._crew.is_ready(place, ready)
         self._chooser.look_again()
-        text = f"{ready.where} is ready: {ready.device_name}, {ready.precision}, {ready.threads} threads."
+        threads = f"{ready.threads} thread{'s' * (ready.threads != 1)}"
+        text = f"{ready.where} is ready: {ready.device_name}, {ready.precision}, {threads}."
         self._tell("worker-ready", text, details={"device": ready.device})
 
     def _on_wait(self, place: Place, reason: str) -> None:
@@ -567,7 +568,8 @@ class Dispatch:
         self._parts.ledger.sized(job.id, event.width, event.height, event.first_step)
         self._sketched(job, event)
         resumed = f", going on at step {event.first_step}" if event.first_step > 1 else ""
-        text = f"It is being painted, {event.width} × {event.height} pixels, at most {job.steps} steps{resumed}."
+        steps = f"{job.steps} step{'s' * (job.steps != 1)}"
+        text = f"It is being painted, {event.width} × {event.height} pixels, at most {steps}{resumed}."
         self._tell("painting", text, job, details={"width": event.width, "height": event.height})
 
     def _on_step(self, place: Place, job: Job, event: JobStep) -> None:

@@ -59,7 +59,8 @@ def check_watch(premises: Premises) -> Iterator[Finding]:
     )
     try:
         with watch:
-            text = f"by {watch.mode}, {watch.folders} folders by events{_limit(premises)}. {watch.reason}"
+            folders = f"{watch.folders} folder{'s' * (watch.folders != 1)}"
+            text = f"by {watch.mode}, {folders} by events{_limit(premises)}. {watch.reason}"
             yield _granted(text, watch.limited)
     except InboxGoneError:
         return  # which is told of the inbox

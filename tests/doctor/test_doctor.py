@@ -473,4 +473,4 @@ def test_a_link_to_a_folder_is_not_followed_and_what_is_left_alone_is_not_looked
     (tmp_path / "inbox/.hidden/deep").mkdir(parents=True)
     (tmp_path / "inbox/link").symlink_to(tmp_path)
     (found,) = check_watch(house(watch="events"))
-    assert "by events, 1 folders" in found.text
+    assert "by events, 1 folder by" in found.text
