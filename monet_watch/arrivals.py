@@ -805,6 +805,11 @@ class Arrivals:
         self._tell("settings-broken", f"{_BROKEN} {'; '.join(error.faults)}", folder / "style.yaml", Level.ERROR)
         self._report_broken(folder)
 
+    def withdraw_reports_on_settings(self) -> None:
+        """Take back what the outbox tells of settings: whoever goes on looks at them anew, and tells it again."""
+        for folder in self._broken:
+            self._clear_problem(folder / "style.yaml", is_there=True)
+
     def _report_broken(self, folder: PurePosixPath) -> None:
         self._uncleared.pop(folder / "style.yaml", None)
         remedy = "Mend it; the photos that wait are then painted by themselves."

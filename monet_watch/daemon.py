@@ -654,6 +654,7 @@ class Daemon:
 
     def _stop(self) -> None:
         if self._renewal is not None:
+            self._parts.arrivals.withdraw_reports_on_settings()
             if self._renewal.needs_new_workers:
                 with contextlib.suppress(LedgerError):  # whoever goes on puts it in order
                     self._parts.dispatch.close(2.0)

@@ -787,6 +787,22 @@ def test_a_config_that_says_something_else_ends_the_loop_for_another_daemon_and_
         assert house.told("config") == ["The config has changed, and holds from this moment on: rescan_seconds."]
 
 
+def test_no_report_on_settings_outlives_a_daemon_whose_config_is_another_and_one_that_holds_comes_again(tmp_path):
+    with Rehearsal(tmp_path) as house:
+        for folder in ("gone", "trip"):
+            house.drop(f"{folder}/style.yaml", b"stepz: 3\n")
+        house.rest()
+        reports = house.problems()
+        assert reports == ["gone/style.yaml.problem.txt", "trip/style.yaml.problem.txt"]
+        (house.inbox / "gone" / "style.yaml").unlink()
+        house.config = Config(rescan_seconds=60)
+        house.mailbox.post(ReloadAsked())
+        house.daemon.run()
+    with Rehearsal(tmp_path) as house:
+        house.rest()
+        assert house.problems() == reports[1:]
+
+
 def test_a_config_that_wants_other_workers_waits_for_the_checkpoint(tmp_path):
     with Rehearsal(tmp_path, automatic=False) as house:
         house.worker.ready()
