@@ -354,9 +354,12 @@ class Daemon:
     def _outcome(self) -> Outcome:
         counts = self._parts.ledger.counts()
         unpainted = counts[JobState.PROBLEM] + counts[JobState.WAITING] + counts[JobState.QUEUED]
-        if not self._once or self._stop_at is not None or not (unpainted or self._inbox_away):
+        is_bad = unpainted or self._not_seen or self._inbox_away
+        if not self._once or self._stop_at is not None or not is_bad:
             return Outcome.FINE
         text = f"Photos that could not be painted: {unpainted}. The outbox, and `monet-watch status`, say why."
+        if self._not_seen:
+            text += f" Files and folders that could not be looked at: {len(self._not_seen)}."
         away = "The inbox is away: whatever else lies in it was not painted."
         self._tell("problem", away if self._inbox_away else text, level=Level.ERROR)
         return Outcome.PROBLEMS

@@ -407,6 +407,16 @@ def test_once_ends_with_a_problem_when_one_painting_cannot_be_written(tmp_path):
         assert house.daemon._outcome() is Outcome.PROBLEMS
 
 
+def test_once_ends_with_a_problem_when_a_folder_could_not_be_looked_into(tmp_path):
+    with Rehearsal(tmp_path, once=True) as house:
+        folder = PurePosixPath("shut")
+        house.mailbox.post(Scanned(folder, (), (Unreadable(folder, "Permission denied"),)))
+        house.rest()
+        assert house.daemon.finished()
+        assert house.daemon._outcome() is Outcome.PROBLEMS
+        assert "could not be looked at: 1" in house.told("problem")[-1]
+
+
 def test_once_ends_with_a_problem_when_no_painting_can_be_written(tmp_path):
     (tmp_path / "inbox").mkdir()
     (tmp_path / "inbox" / "a.jpg").write_bytes(b"a")
