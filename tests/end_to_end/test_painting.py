@@ -90,6 +90,22 @@ def longer(home: Home, daemon: DaemonProcess) -> str:
     return "longer/coffee"
 
 
+def test_from_its_record_a_painting_is_painted_again_to_the_same_bytes(home, longer, tmp_path):
+    """By a process of its own, which gets the photo, the style, and what the record says of settings and threads."""
+    record = home.record(longer)
+    settings = [f"--set={key}={json.dumps(value)}" for key, value in record.recipe.model_dump(mode="json").items()]
+    (tmp_path / "config.yaml").write_text(f"threads: {record.machine.threads}\nweights: {record.weights.source}\n")
+    options = ("--config", tmp_path / "config.yaml", "--style", home.inbox / "style.png", "-o", tmp_path / "again")
+    answer = program("paint", home.inbox / record.photo.path, *options, *settings)
+    assert answer.returncode == 0, answer.stderr
+    again, before = tmp_path / "again" / "coffee", home.outbox / longer
+    for name in (record.painting, *record.stages):
+        assert (again / name).read_bytes() == (before / name).read_bytes()
+    facts = [json.loads((folder / "painting.json").read_text(encoding="utf-8")) for folder in (again, before)]
+    assert facts[0]["identity"] == facts[1]["identity"]
+    assert facts[0]["curve"] == facts[1]["curve"]
+
+
 def test_the_losses_fall_and_add_up(home, daemon, longer):
     record = home.record(longer)
     curve = record.curve
