@@ -164,10 +164,13 @@ def single_instance(state_folder: Path, patience_seconds: float = 0.0) -> Iterat
     except Timeout as error:
         raise _already_running(state_folder) from error
     except OSError as error:
-        message = f"The state folder {state_folder} cannot be used: {error.strerror or error}."
+        place = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
+        message = f"The state folder {state_folder} cannot be used: {error.strerror or error}{place}."
         if error.errno in NO_SPACE:
             raise LedgerUnavailableError(message, "Free some space on its disk.") from error
-        raise LedgerError(message, "Check its permissions, or name another one (`state:` in the config).") from error
+        raise LedgerError(
+            message, "Check whose it is, and its permissions, or name another one (`state:` in the config)."
+        ) from error
     try:
         with _signed(state_folder / _HOLDER_NAME):
             yield

@@ -23,7 +23,7 @@ from monet_watch.whereabouts import Whereabouts
 __all__ = ["check_inbox", "check_originals", "check_outbox", "check_room", "check_state", "check_watch"]
 
 _MEBI = 1 << 20
-_OWN = "Give it to the account that runs monet-watch (chown), or run this as that account."
+_OWN = "Give it to the account that runs monet-watch (chown -R), or run this as that account."
 _NAMED = 3  # folders, of those that cannot be used
 
 
@@ -121,13 +121,21 @@ def check_state(premises: Premises) -> Iterator[Finding]:
         yield _can_be_made("state", state)
         return
     shared = Mounts.parse(mountinfo()).unseen(PurePosixPath(os.path.realpath(state)))
-    if not _may(state, os.W_OK | os.X_OK):
-        yield wrong("state", f"{state} may not be written by {_user()}.", _OWN)
+    places = [(state, os.W_OK | os.X_OK), *((path, os.W_OK) for path in _inside(state))]
+    refused = next((path for path, mode in places if not _may(path, mode)), None)
+    if refused is not None:
+        yield wrong("state", f"{refused} may not be written by {_user()}.", _OWN)
     elif shared:
         text = f"{state} lies on {shared}, where a record can be damaged by another machine."
         yield wrong("state", text, "Name a folder on a disk of this machine by `state:` in the config.")
     else:
         yield fine("state", f"{state}, on {_file_system(state)}")
+
+
+def _inside(folder: Path) -> list[Path]:
+    with contextlib.suppress(OSError):
+        return sorted(folder.iterdir())
+    return []
 
 
 def _can_be_made(subject: str, folder: Path) -> Finding:
@@ -197,8 +205,8 @@ def _folders(premises: Premises) -> Iterator[tuple[PurePosixPath, bool]]:
         yield PurePosixPath(Path(name).relative_to(inbox).as_posix()), False
 
 
-def _may(folder: Path, mode: int) -> bool:
-    return os.access(folder, mode)
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode)
 
 
 def _listed(folders: list[PurePosixPath]) -> str:

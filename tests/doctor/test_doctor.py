@@ -252,6 +252,25 @@ for check in (check_inbox, check_originals, check_outbox, check_state):
         assert told[0][2].startswith("closed may not be read")
         assert "fixed" in told[2][2]
 
+    @linux
+    def test_a_file_of_the_state_that_another_account_has_made_is_told(
+        self, house, tmp_path, run_for_whom_permissions_count
+    ):
+        house()
+        (tmp_path / "state").mkdir()
+        (tmp_path / "state/lock").touch(0o444)
+        script = """
+import sys
+from pathlib import Path
+from monet_watch.config import load_config
+from monet_watch.doctor.checkup import premises_of
+from monet_watch.doctor.places import check_state
+(found,) = check_state(premises_of(load_config(Path(sys.argv[1])), {}))
+print(found.verdict, found.text)
+"""
+        said = run_for_whom_permissions_count(script, tmp_path / "config.yaml")
+        assert said.startswith("wrong") and f"{tmp_path}/state/lock may not be written" in said
+
     def test_folders_that_are_not_there_yet_will_be_made(self, house):
         for check in (check_outbox, check_state):
             (found,) = check(house())
