@@ -192,6 +192,7 @@ class EventTree:
         wd = self._descriptor.add_callback(place, _MASK, self, CallbackId(id(self)))
         if wd == -1:  # watchdog's answer where a folder may not be read; it is told of when that changes
             return False
+        self.on_watch_deleted(wd)  # it may be that of a folder which was moved here, and of which that is not told yet
         self._paths[wd] = folder
         self._watched[folder] = wd
         return True

@@ -298,6 +298,31 @@ def test_a_folder_that_was_moved_out_says_nothing_about_the_one_that_took_its_na
     assert FileGone(PurePosixPath("a/x.jpg")) not in posted
 
 
+@linux
+def test_a_folder_that_takes_the_name_of_one_which_was_moved_into_a_new_folder_is_watched(root, posted):
+    """The new folder is looked into, and the moved one found there, before it is told that this has gone."""
+    begun, moved = threading.Event(), threading.Event()
+
+    def post(message: object) -> None:
+        posted.append(message)
+        begun.set()
+        moved.wait()
+
+    (root / "camera/a").mkdir(parents=True)
+    with WatchdogWatch(root, post, Mode.EVENTS):
+        (root / "x.jpg").touch()
+        begun.wait()
+        (root / "today").mkdir()
+        (root / "camera/a").rename(root / "today/a")
+        moved.set()
+        posted.come(FolderGone(PurePosixPath("camera/a")))
+        (root / "camera/a").mkdir()
+        posted.come(FolderAppeared(PurePosixPath("camera/a")))
+        for path in (PurePosixPath("camera/a/x.jpg"), PurePosixPath("today/a/x.jpg")):
+            (root / path).touch()
+            eventually(lambda path=path: bool(posted.of(path)), posted)
+
+
 def test_a_hundred_files_that_come_and_go_are_all_told_of(by_events, root, posted):
     paths = [PurePosixPath(f"{number}.jpg") for number in range(100)]
     for path in paths:
