@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from monet_watch.doctor.findings import Finding, Premises, fine, note, wrong
-from monet_watch.errors import LedgerError, MonetWatchError
+from monet_watch.errors import LedgerError, MonetWatchError, OutboxError
 from monet_watch.finding import read_ledger
 from monet_watch.household import folder_settings, sieve_of
 from monet_watch.inbox.mounts import Mounts, mountinfo
 from monet_watch.inbox.survey import InboxGoneError, inbox_identity
 from monet_watch.inbox.watch import Mode, WatchdogWatch
-from monet_watch.ledger import OUTBOX_KEY, WatchState
+from monet_watch.ledger import ARCHIVE_KEY, OUTBOX_KEY, WatchState
 from monet_watch.outbox.files import Outbox
 from monet_watch.recipes import Recipe
 from monet_watch.room import free_bytes, room_for
@@ -95,7 +95,7 @@ def _limit(premises: Premises) -> str:
 def check_outbox(premises: Premises) -> Iterator[Finding]:
     """Whether the outbox is mounted where it was painted into, and can be written: a file is."""
     outbox = premises.config.outbox
-    _whereabouts(premises).check()
+    _whereabouts(premises, outbox, OUTBOX_KEY).check()
     if not outbox.exists():
         yield _can_be_made("outbox", outbox)
         return
@@ -106,12 +106,12 @@ def check_outbox(premises: Premises) -> Iterator[Finding]:
         yield fine("outbox", f"{outbox}, on {_file_system(outbox)}")
 
 
-def _whereabouts(premises: Premises) -> Whereabouts:
-    """What the last daemon has noted of the mount; where none has, any will do."""
+def _whereabouts(premises: Premises, folder: Path, key: str) -> Whereabouts:
+    """What the last daemon has noted, under ``key``, of the folder's mount; where none has, any will do."""
     noted = None
     with contextlib.suppress(LedgerError), read_ledger(premises.config, premises.environ) as ledger:
-        noted = ledger.noted(OUTBOX_KEY)
-    return Whereabouts(premises.config.outbox, noted or "", lambda text: None)
+        noted = ledger.noted(key)
+    return Whereabouts(folder, noted or "", lambda text: None, key)
 
 
 def check_state(premises: Premises) -> Iterator[Finding]:
@@ -151,7 +151,7 @@ def check_originals(premises: Premises) -> Iterator[Finding]:
     if config.after == "keep":
         return
     if config.archive is not None and config.after == "move":
-        yield _archive(config.archive)
+        yield _archive(premises, config.archive)
     folders = (folder for folder, _ in _folders(premises))
     refused = [folder for folder in folders if not _may(config.inbox / folder, os.W_OK | os.X_OK)]
     if refused:
@@ -161,7 +161,11 @@ def check_originals(premises: Premises) -> Iterator[Finding]:
         yield fine("originals", f"can leave the inbox (after: {config.after})")
 
 
-def _archive(archive: Path) -> Finding:
+def _archive(premises: Premises, archive: Path) -> Finding:
+    try:
+        _whereabouts(premises, archive, ARCHIVE_KEY).check()
+    except OutboxError as error:
+        return wrong("archive", error.message, error.remedy)
     if not archive.exists():
         return _can_be_made("archive", archive)
     trouble = Outbox(archive).trouble()

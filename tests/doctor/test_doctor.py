@@ -37,7 +37,15 @@ from monet_watch.doctor.service import check_daemon, check_settings, check_units
 from monet_watch.engine.devices import DeviceFacts, TorchFacts
 from monet_watch.errors import OutboxError, WeightsError, WorkerError
 from monet_watch.inbox import mounts
-from monet_watch.ledger import CONFIG_FAULT_KEY, HEARTBEAT_KEY, LEDGER_NAME, OUTBOX_KEY, Ledger, WatchState
+from monet_watch.ledger import (
+    ARCHIVE_KEY,
+    CONFIG_FAULT_KEY,
+    HEARTBEAT_KEY,
+    LEDGER_NAME,
+    OUTBOX_KEY,
+    Ledger,
+    WatchState,
+)
 from monet_watch.service import single_instance
 from monet_watch.whereabouts import Whereabouts
 from monet_watch.workers.cluster import Connected, NodeFacts
@@ -179,6 +187,22 @@ class TestPlaces:
         (found,) = run_checks([check_outbox], house())
         assert (found.subject, found.verdict) == ("outbox", Verdict.WRONG)
         assert "not mounted" in found.text and "Mount it again" in found.remedy
+
+    def test_an_archive_whose_share_is_not_mounted_is_told_and_not_written(self, house, tmp_path, monkeypatch):
+        monkeypatch.setattr(mounts, "_MOUNTINFO", tmp_path / "mountinfo")
+        archive = tmp_path / "archive"
+        system = System(tmp_path / "mountinfo")
+        system.mount(archive)
+        for name in ("state", "archive"):
+            (tmp_path / name).mkdir()
+        with Ledger.open(tmp_path / "state" / LEDGER_NAME) as ledger:
+            Whereabouts(archive, "", lambda text: ledger.note(ARCHIVE_KEY, text), "archive")
+        premises = house(after="move", archive="archive")
+        assert verdicts(check_originals, premises) == [Verdict.FINE, Verdict.FINE]
+        system.unmount(archive)
+        found = only_wrong(check_originals, premises)
+        assert found.subject == "archive"
+        assert "not mounted" in found.text and "counts as the archive" in found.remedy
 
     def test_how_the_inbox_would_be_watched_is_tried(self, house, tmp_path):
         (tmp_path / "inbox/trip/.hidden").mkdir(parents=True)
