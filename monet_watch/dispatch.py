@@ -670,7 +670,10 @@ class Dispatch:
             self._parts.arrivals.report(job, reason, remedy)
 
     def _look_after(self, job: Job) -> None:
-        if self._parts.caretaker.has_work and job.id not in self._in_care:
+        """Have the original treated, unless it is to be painted in another way as well: then after that."""
+        if not self._parts.caretaker.has_work or job.id in self._in_care:
+            return
+        if self._parts.ledger.known(job.path)[0].state is JobState.DONE:
             self._in_care.add(job.id)
             self._parts.caretaker.look_after(job.id, job.path, job.photo_sha256 or "", _folder(job))
 

@@ -1117,6 +1117,32 @@ def test_an_original_that_was_replaced_while_it_was_painted_stays_until_it_is_pa
         assert len(house.records()) == 2
 
 
+@pytest.mark.parametrize("is_bad", [False, True])
+def test_an_original_that_is_to_be_painted_in_another_way_as_well_stays_until_it_is(tmp_path, is_bad):
+    """Its settings changed while it was painted; where the second painting cannot be made, it stays for ever."""
+    with Rehearsal(tmp_path, automatic=False, after="delete") as house:
+        house.worker.ready()
+        path = house.drop("a.jpg")
+        house.rest()
+        house.drop("style.yaml", b"steps: 3\n")
+        house.rest()
+        assert house.states("a.jpg") == ["queued", "running"]
+        house.worker.begin()
+        house.worker.step(4)
+        house.worker.finish()
+        house.rest()
+        assert path.exists()
+        if is_bad:
+            house.worker.fail("PaintingError", "The loss is not finite.")
+        else:
+            house.worker.begin()
+            house.worker.step(3)
+            house.worker.finish()
+        house.rest()
+        assert path.exists() == is_bad
+        assert len(house.records()) == (1 if is_bad else 2)
+
+
 def test_an_original_stays_while_the_painting_that_it_led_to_is_not_there(tmp_path):
     """Somebody has taken the painting out of the outbox, and drops the photo once more."""
     with Rehearsal(tmp_path, after="delete") as house:
