@@ -94,6 +94,7 @@ FAULT_POINTS: Mapping[str, Moment] = {
     "all records read back": Moment("monet_watch.checkpoints:Checkpoints.keep_only", _BEFORE, needs=Needs.EMPTY_LEDGER),
     # The photo is seen, and is whole.
     **_ledger("add"),
+    **_ledger("retry", Needs.TOUCHED),
     **_ledger("wait", Needs.TOUCHED),
     "scan committed": Moment("monet_watch.arrivals:Arrivals.scanned", _AFTER),
     **_ledger("queue_untouched"),
