@@ -14,7 +14,7 @@ from typing import Literal
 from monet_watch.errands import Errands
 from monet_watch.errors import OutboxError, PhotoError
 from monet_watch.inbox.settle import FileFacts
-from monet_watch.inbox.survey import InboxGoneError, look, read_photo
+from monet_watch.inbox.survey import InboxGoneError, read_photo, remove_photo
 from monet_watch.outbox.files import flush, make_folders, sync_folder, write_whole
 
 __all__ = ["Aftercare", "Caretaker", "LookedAfter"]
@@ -96,18 +96,10 @@ class Aftercare:
 
     def _remove(self, photo: PurePosixPath, facts: FileFacts) -> bool:
         """Remove the photo that was read, with these ``facts``, and not one that has come in its place since."""
-        if not self._is_still(photo, facts):
-            return False
-        path = self.inbox / photo
-        path.unlink(missing_ok=True)
-        sync_folder(path.parent)
-        return True
-
-    def _is_still(self, photo: PurePosixPath, facts: FileFacts) -> bool:
-        try:
-            return look(self.inbox, photo) == facts
-        except (PhotoError, InboxGoneError):
-            return False  # the next scan sees it again
+        is_removed = remove_photo(self.inbox, photo, facts)
+        if is_removed:
+            sync_folder((self.inbox / photo).parent)
+        return is_removed
 
 
 @dataclass(frozen=True, slots=True)

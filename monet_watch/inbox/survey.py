@@ -51,6 +51,7 @@ __all__ = [
     "look",
     "look_at_all",
     "read_photo",
+    "remove_photo",
     "survey",
 ]
 
@@ -243,6 +244,23 @@ def read_photo(root: Path, path: PurePosixPath, limit_bytes: int) -> tuple[bytes
     if len(data) != facts.size:
         raise _changed(path)
     return data, facts
+
+
+def remove_photo(root: Path, path: PurePosixPath, facts: FileFacts) -> bool:
+    """Remove the file at ``path``, relative to the inbox ``root``, if it has these ``facts``; whether it had.
+
+    Not followed is a folder of the way that a symlink has taken the place of. Raises OSError where the system refuses.
+    """
+    try:
+        with _folder(root, path.parent) as place:
+            status = _status_in(place, path.name)
+            is_link = stat.S_ISLNK(status.st_mode)
+            if _facts_of_regular(_status(root, _real(root, path)) if is_link else status) != facts:
+                return False
+            _remove_in(place, path.name)
+    except (FileNotFoundError, NotADirectoryError, _RefusedError):
+        return False
+    return True
 
 
 class Surveyor(Errands[SurveyMessage]):
@@ -476,6 +494,13 @@ def _status_in(place: int | str, name: str) -> os.stat_result:
     if isinstance(place, int):
         return os.stat(name, dir_fd=place, follow_symlinks=False)
     return os.lstat(_join(place, name))
+
+
+def _remove_in(place: int | str, name: str) -> None:
+    if isinstance(place, int):
+        os.unlink(name, dir_fd=place)
+    else:
+        Path(place, name).unlink()
 
 
 @contextmanager

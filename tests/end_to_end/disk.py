@@ -22,17 +22,20 @@ def record(log: Path) -> None:
     def note(call: str, *paths: Any) -> None:
         os.write(descriptor, json.dumps([call, *map(os.fspath, paths)]).encode() + b"\n")
 
+    def opened(number: int) -> Path:
+        return Path(f"/proc/self/fd/{number}").readlink()
+
     def noted_fsync(file: Any) -> None:
         fsync(file)
-        note("flushed", Path(f"/proc/self/fd/{file if isinstance(file, int) else file.fileno()}").readlink())
+        note("flushed", opened(file if isinstance(file, int) else file.fileno()))
 
     def noted_replace(source: Any, target: Any, **rest: Any) -> None:
         replace(source, target, **rest)
         note("renamed", source, target)
 
-    def noted_unlink(path: Any, **rest: Any) -> None:
-        note("to be removed", path)
-        unlink(path, **rest)
+    def noted_unlink(path: Any, *, dir_fd: int | None = None) -> None:
+        note("to be removed", path if dir_fd is None else opened(dir_fd) / path)
+        unlink(path, dir_fd=dir_fd)
 
     def noted_mkdir(path: Any, *rest: Any, **more: Any) -> None:
         mkdir(path, *rest, **more)

@@ -121,8 +121,8 @@ FAULT_POINTS: Mapping[str, Moment] = {
     "folder of the archive made": Moment("os:mkdir", _AFTER, "*/archive/*", after=_MOVE),
     **_file("archived photo", "*/archive/*", after=_MOVE),
     "archived photo without its time": Moment("os:utime", _BEFORE, "*/archive/*", after=_MOVE),
-    "original not removed": Moment("os:unlink", _BEFORE, "*/inbox/*", after=_REMOVED),
-    "original removed": Moment("os:unlink", _AFTER, "*/inbox/*", after=_REMOVED),
+    "original not removed": Moment("monet_watch.inbox.survey:remove_photo", _BEFORE, after=_REMOVED),
+    "original removed": Moment("monet_watch.inbox.survey:remove_photo", _AFTER, after=_REMOVED),
     # A copy gets its own files.
     **_file("copied painting", "*/outbox/copy-*/copy-*.png", Needs.COPY),
     **_file("copied record", "*/outbox/copy-*/painting.json", Needs.COPY),

@@ -36,6 +36,7 @@ from monet_watch.inbox.survey import (
     look,
     look_at_all,
     read_photo,
+    remove_photo,
     survey,
 )
 
@@ -195,6 +196,28 @@ def test_a_symlink_that_leads_nowhere_is_no_file(root):
     assert look(root, X) is None
     with pytest.raises(PhotoGoneError):
         read_photo(root, X, LIMIT)
+
+
+def test_a_photo_is_removed_if_it_is_the_one_that_was_seen(root):
+    put(root, "a/x.jpg")
+    (root / "link.jpg").symlink_to("a/x.jpg")
+    seen, path = facts_of(root / "a/x.jpg"), PurePosixPath("a/x.jpg")
+    assert remove_photo(root, PurePosixPath("link.jpg"), seen)
+    assert found(root) == ["a/x.jpg"]
+    assert not remove_photo(root, path, seen._replace(mtime_ns=seen.mtime_ns + 1))
+    assert found(root) == ["a/x.jpg"]
+    assert remove_photo(root, path, seen)
+    assert found(root) == []
+    assert not remove_photo(root, path, seen)
+
+
+def test_no_photo_is_removed_by_way_of_a_link_in_place_of_its_folder(root, tmp_path):
+    put(root, "a/x.jpg")
+    seen = facts_of(root / "a/x.jpg")
+    (root / "a").rename(tmp_path / "outside")
+    (root / "a").symlink_to(tmp_path / "outside")
+    assert not remove_photo(root, PurePosixPath("a/x.jpg"), seen)
+    assert (tmp_path / "outside/x.jpg").read_bytes() == b"photo"
 
 
 def test_symlinks_that_lead_back_to_themselves_are_refused(root):
