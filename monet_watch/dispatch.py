@@ -355,10 +355,11 @@ class Dispatch:
             if not place.idle or place.ready is None or not place.ready.holds:
                 continue
             identity, place.ready = place.ready.holds, replace(place.ready, holds="")
-            if any(job.identity == identity for job in self._parts.ledger.running()):
-                continue
             job = self._parts.ledger.first_queued_of(identity)
-            if job is not None and not self._begin(place, job):
+            running = self._parts.ledger.running()
+            if job is None or any(identity == each.identity or job.path == each.path for each in running):
+                continue
+            if not self._begin(place, job):
                 return
 
     def _waiting(self) -> int:

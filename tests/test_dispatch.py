@@ -87,6 +87,25 @@ def test_two_devices_paint_two_photos_at_once(tmp_path):
         assert house.states("c.jpg") == ["queued"]
 
 
+def test_a_worker_is_not_given_what_it_held_while_the_photo_is_painted_in_another_way(tmp_path):
+    """An earlier run had begun the later painting, and this one the earlier."""
+    with Rehearsal(tmp_path, automatic=False, devices=("cuda:0", "cuda:1")) as house:
+        one, other = house.workers
+        one.ready()
+        house.drop("a.jpg")
+        house.rest()
+        house.drop("style.yaml", b"steps: 3\n")
+        house.rest()
+        later, _ = house.jobs("a.jpg")
+        other.ready(holds=later.identity)
+        house.rest()
+        assert house.states("a.jpg") == ["queued", "running"]
+        while one.proceed():
+            house.turn()
+        house.rest()
+        assert house.states("a.jpg") == ["done", "done"]
+
+
 def test_of_photos_with_equal_turns_a_worker_gets_that_whose_style_it_has_measured(tmp_path):
     with Rehearsal(tmp_path, automatic=False, devices=("cuda:0", "cuda:1")) as house:
         for worker in house.workers:

@@ -140,9 +140,10 @@ class MemoryWorker:
         """Do the next thing that an automatic worker would do; return whether there was one."""
         return next(self._script, False)
 
-    def ready(self) -> None:
-        """The network is loaded."""
-        self._post(WorkerReady(self._name, "a worker that pretends", "fp32", 1, {"monet-watch": "memory"}))
+    def ready(self, holds: str = "") -> None:
+        """The network is loaded; ``holds`` is the identity of a painting that it was at before."""
+        versions = {"monet-watch": "memory"}
+        self._post(WorkerReady(self._name, "a worker that pretends", "fp32", 1, versions, holds=holds))
 
     def find(self, *devices: str) -> None:
         """There are these devices."""
