@@ -130,8 +130,7 @@ class Arrivals:
         """When `tend` has something to do, on the monotonic clock."""
         if self._comparisons:
             return self._parts.now()
-        clear_at = self._clear_at if self._uncleared else None
-        dues = [self._parts.settling.next_due(), self._queue_at(), self._record_at(), clear_at]
+        dues = [self._parts.settling.next_due(), self._queue_at(), self._record_at(), self._clear_again_at()]
         return min((due for due in dues if due is not None), default=None)
 
     def tend(self) -> None:
@@ -849,9 +848,12 @@ class Arrivals:
         else:
             self._uncleared.pop(path, None)
 
+    def _clear_again_at(self) -> float | None:
+        return self._clear_at if self._uncleared else None
+
     def _clear_late(self) -> bool:
         """Remove some of the reports that could not be removed, if it is time to try; whether there were any."""
-        if not self._uncleared or not self._has_come(self._clear_at):
+        if not self._has_come(self._clear_again_at()):
             return False
         for path in list(islice(self._uncleared, _MANY)):
             self._clear_problem(path, is_there=True)

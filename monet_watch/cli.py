@@ -555,16 +555,21 @@ def resume(config: ConfigOption = None, inbox: InboxOption = None, outbox: Outbo
     _ask(Act.RESUME, [], _load(config, inbox, outbox))
 
 
-def _ask(act: "Act", photos: list[str], settings: "Config") -> None:
-    """Have the daemon do it, say what became of it, and end with an exit code."""
+def _act_as_owner_of_record(settings: "Config") -> None:
     from monet_watch.config import state_folder
-    from monet_watch.household import ask, photos_named
     from monet_watch.ledger import LEDGER_NAME
-    from monet_watch.requests import Request
     from monet_watch.service import act_as_owner
 
-    named = photos_named(settings, os.environ, photos, Path.cwd()) if photos else ()
     act_as_owner(state_folder(settings, os.environ) / LEDGER_NAME)
+
+
+def _ask(act: "Act", photos: list[str], settings: "Config") -> None:
+    """Have the daemon do it, say what became of it, and end with an exit code."""
+    from monet_watch.household import ask, photos_named
+    from monet_watch.requests import Request
+
+    named = photos_named(settings, os.environ, photos, Path.cwd()) if photos else ()
+    _act_as_owner_of_record(settings)
     answer = ask(settings, os.environ, Request(act, named))
     for line in answer.text.splitlines():
         typer.echo(printable(line), err=not answer.fine)
@@ -586,16 +591,13 @@ def gallery(
 
     Example: monet-watch gallery --rebuild
     """
-    from monet_watch.config import state_folder
     from monet_watch.household import rebuild_gallery
-    from monet_watch.ledger import LEDGER_NAME
     from monet_watch.outbox.gallery.gallery import PAGE_NAME
-    from monet_watch.service import act_as_owner
 
     settings = _load(config, inbox, outbox)
     page = settings.outbox / PAGE_NAME
     if rebuild:
-        act_as_owner(state_folder(settings, os.environ) / LEDGER_NAME)
+        _act_as_owner_of_record(settings)
         count = rebuild_gallery(settings, os.environ)
         typer.echo(f"It shows {count} painting{'s' * (count != 1)}.")
     elif not page.is_file():

@@ -274,14 +274,11 @@ def _serve_desk(config: Config, state: Path, box: RequestBox) -> None:
 
 
 def _outbox(config: Config, ledger: Ledger) -> Outbox:
-    noted = ledger.noted(OUTBOX_KEY) or ""
-    whereabouts = Whereabouts(config.outbox, noted, lambda text: ledger.note(OUTBOX_KEY, text))
-    return Outbox(config.outbox, config.stages_kept, whereabouts.check)
+    return Outbox(config.outbox, config.stages_kept, _whereabouts(config.outbox, OUTBOX_KEY, ledger).check)
 
 
-def _whereabouts_of_archive(archive: Path, ledger: Ledger) -> Whereabouts:
-    noted = ledger.noted(ARCHIVE_KEY) or ""
-    return Whereabouts(archive, noted, lambda text: ledger.note(ARCHIVE_KEY, text), "archive")
+def _whereabouts(folder: Path, key: str, ledger: Ledger) -> Whereabouts:
+    return Whereabouts(folder, ledger.noted(key) or "", lambda text: ledger.note(key, text), key)
 
 
 def _make_folder(folder: Path, key: str) -> None:
@@ -368,7 +365,7 @@ class _Rooms:
         config = self.config
         aftercare = Aftercare(config.inbox, config.after, config.archive, self.limit_bytes)
         if config.archive is not None and config.after == "move":
-            aftercare = replace(aftercare, check=_whereabouts_of_archive(config.archive, self.ledger).check)
+            aftercare = replace(aftercare, check=_whereabouts(config.archive, ARCHIVE_KEY, self.ledger).check)
         return Caretaker(aftercare, self.outbox.surely_holds, self.house.mailbox.post)
 
     def with_reports(self, stack: ExitStack) -> "_Rooms":

@@ -210,8 +210,7 @@ def look(root: Path, path: PurePosixPath) -> FileFacts | None:
     Raises `InboxGoneError` if the inbox is not there, and `UnreadablePhotoError` if the file system does not tell.
     """
     try:
-        status = _status(root, path)
-        return _facts_of_regular(_status(root, _real(root, path)) if stat.S_ISLNK(status.st_mode) else status)
+        return _facts(root, path, _status(root, path))
     except (FileNotFoundError, NotADirectoryError, _RefusedError):
         inbox_identity(root)
         return None
@@ -253,9 +252,7 @@ def remove_photo(root: Path, path: PurePosixPath, facts: FileFacts) -> bool:
     """
     try:
         with _folder(root, path.parent) as place:
-            status = _status_in(place, path.name)
-            is_link = stat.S_ISLNK(status.st_mode)
-            if _facts_of_regular(_status(root, _real(root, path)) if is_link else status) != facts:
+            if _facts(root, path, _status_in(place, path.name)) != facts:
                 return False
             _remove_in(place, path.name)
     except (FileNotFoundError, NotADirectoryError, _RefusedError):
@@ -546,6 +543,11 @@ def _checked(root: Path, path: PurePosixPath) -> str:
 
 def _join(place: str, name: str) -> str:
     return os.path.join(place, name)  # noqa: PTH118 (Path would drop a dot and resolve a drive)
+
+
+def _facts(root: Path, path: PurePosixPath, status: os.stat_result) -> FileFacts | None:
+    """Of the file at ``path`` that has this ``status``, or, if that is a symlink's, of what it leads to."""
+    return _facts_of_regular(_status(root, _real(root, path)) if stat.S_ISLNK(status.st_mode) else status)
 
 
 def _facts_of_regular(status: os.stat_result) -> FileFacts | None:
